@@ -1,0 +1,29 @@
+"""What masks mean: presence, and who may look at whom."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int, Shaped
+
+
+def present(mask: Bool[Array, "b ..."]) -> Bool[Array, " b"]:
+    """Whether a row has anything of this modality at all."""
+    return jnp.any(mask, axis=tuple(range(1, mask.ndim)))
+
+
+def zeroed(values: Shaped[Array, "b n ..."], mask: Bool[Array, "b n"]) -> Shaped[Array, "b n ..."]:
+    """``values`` with masked positions at 0, whatever (NaN included) stood there."""
+    shape = mask.shape + (1,) * (values.ndim - mask.ndim)
+    return jnp.where(mask.reshape(shape), values, jnp.zeros((), values.dtype))
+
+
+def attention(
+    query: Bool[Array, "b q"],
+    key: Bool[Array, "b k"],
+    *,
+    query_segments: Int[Array, "b q"] | None = None,
+    key_segments: Int[Array, "b k"] | None = None,
+) -> Bool[Array, "b 1 q k"]:
+    """Who may look at whom: real keys only, and only within the same segment."""
+    allowed = jnp.broadcast_to(key[:, None, None, :], (key.shape[0], 1, query.shape[1], key.shape[1]))
+    if query_segments is not None and key_segments is not None:
+        allowed &= query_segments[:, None, :, None] == key_segments[:, None, None, :]
+    return allowed

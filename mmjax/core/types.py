@@ -1,0 +1,97 @@
+"""The structures that carry everything: values travel with their masks, sums with their counts.
+
+These structs stay outside the shape-checking import hook, because tree transformations rebuild
+them around specs, shardings and counts as well as around arrays.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+Array = Any  # a jax or numpy array, or anything a tree transformation puts in its place
+
+
+@flax.struct.dataclass
+class Signal:
+    """What the world gives.
+
+    values: ``b ...``; mask: ``b n``, True where the signal is real, ``n`` in the signal's own unit:
+
+    ======== ================================== =======================
+    image    values ``b h w c``, uint8 or float  mask ``b 1``
+    audio    values ``b t``, float waveform      mask ``b t``
+    text     values ``b t``, int32 token ids     mask ``b t``
+    sensor   values ``b t c``, float             mask ``b t``
+    table    values ``b f``, float (categories   mask ``b f``
+             are their codes)
+    target   one answer a row: values ``b``,     mask of the same shape
+             or ``b k`` for k answers a row
+    ======== ================================== =======================
+
+    Where several examples share a row, ``segments`` (``b n``, 0 is padding) and ``positions``
+    (``b n``) stand beside the mask; None means one segment, counted from 0.
+    """
+
+    values: Array
+    mask: Array
+    segments: Array | None = None
+    positions: Array | None = None
+
+
+@flax.struct.dataclass
+class Tokens:
+    """What an encoder gives, and what a fusion takes and gives. values: ``b n d``; mask: ``b n``."""
+
+    values: Array
+    mask: Array
+    segments: Array | None = None
+    positions: Array | None = None
+
+
+@flax.struct.dataclass
+class Batch:
+    """One step's examples: what goes in, and what should come out."""
+
+    inputs: Mapping[str, Signal]
+    targets: Mapping[str, Signal]
+
+
+@flax.struct.dataclass
+class Factored:
+    """Logits over a large vocabulary, not yet multiplied: ``features @ kernel``."""
+
+    features: Array
+    kernel: Array
+
+
+@flax.struct.dataclass
+class Outputs:
+    """Everything a model says about a batch."""
+
+    streams: Mapping[str, Tokens]
+    fused: Tokens
+    heads: Mapping[str, Any]
+
+
+@flax.struct.dataclass
+class Mean:
+    """A sum and the count that it is over: add means up, divide last."""
+
+    total: Array
+    count: Array
+
+    @classmethod
+    def of(cls, values: Array, mask: Array) -> "Mean":
+        """The masked mean of ``values``; masked values may be anything, NaN included."""
+        total = jnp.sum(jnp.where(mask, values, 0), dtype=jnp.float32)
+        return cls(total, jnp.sum(mask, dtype=jnp.float32))
+
+    def __add__(self, other: "Mean") -> "Mean":
+        return Mean(self.total + other.total, self.count + other.count)
+
+    def value(self) -> jax.Array:
+        """The mean itself; 0 where nothing was counted."""
+        return jnp.where(self.count > 0, self.total / jnp.maximum(self.count, 1e-12), 0.0)

@@ -14,8 +14,7 @@ import jax.numpy as jnp
 Array = Any  # a jax or numpy array, or anything a tree transformation puts in its place
 
 
-@flax.struct.dataclass
-class Signal:
+class Signal(flax.struct.PyTreeNode):
     """What the world gives.
 
     values: ``b ...``; mask: ``b n``, True where the signal is real, ``n`` in the signal's own unit:
@@ -41,8 +40,7 @@ class Signal:
     positions: Array | None = None
 
 
-@flax.struct.dataclass
-class Tokens:
+class Tokens(flax.struct.PyTreeNode):
     """What an encoder gives, and what a fusion takes and gives. values: ``b n d``; mask: ``b n``."""
 
     values: Array
@@ -51,24 +49,21 @@ class Tokens:
     positions: Array | None = None
 
 
-@flax.struct.dataclass
-class Batch:
+class Batch(flax.struct.PyTreeNode):
     """One step's examples: what goes in, and what should come out."""
 
     inputs: Mapping[str, Signal]
     targets: Mapping[str, Signal]
 
 
-@flax.struct.dataclass
-class Factored:
+class Factored(flax.struct.PyTreeNode):
     """Logits over a large vocabulary, not yet multiplied: ``features @ kernel``."""
 
     features: Array
     kernel: Array
 
 
-@flax.struct.dataclass
-class Outputs:
+class Outputs(flax.struct.PyTreeNode):
     """Everything a model says about a batch."""
 
     streams: Mapping[str, Tokens]
@@ -76,8 +71,7 @@ class Outputs:
     heads: Mapping[str, Any]
 
 
-@flax.struct.dataclass
-class Mean:
+class Mean(flax.struct.PyTreeNode):
     """A sum and the count that it is over: add means up, divide last."""
 
     total: Array

@@ -1,1 +1,5 @@
-"""(table of contents)"""
+"""What training makes small: ``(outputs, batch) -> Mean``."""
+
+from mmjax.objectives.supervised import AbsoluteError, BinaryCrossEntropy, CrossEntropy, SquaredError
+
+__all__ = ["AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "SquaredError"]

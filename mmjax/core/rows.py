@@ -1,0 +1,62 @@
+"""What a head said beside what was true: objectives average it, metrics gather it."""
+
+from typing import Any
+
+import flax.struct
+import jax.numpy as jnp
+
+from mmjax.core.errors import UserError
+from mmjax.core.types import Batch, Factored, Outputs
+
+Array = Any
+
+
+@flax.struct.dataclass
+class Rows:
+    """One head's answers.
+
+    ======= ============================== ================= ==============
+            scores                         targets           mask
+    ======= ============================== ================= ==============
+    class   logits ``b k``                 ``b``, int32      ``b``
+    labels  logits ``b k``                 ``b k``, 0 or 1   ``b k``
+    number  ``b`` or ``b k``               as scores         as scores
+    ======= ============================== ================= ==============
+
+    index: which example each row is (``b``), known once the rows of all batches are gathered.
+    """
+
+    scores: Array
+    targets: Array
+    mask: Array
+    index: Array | None = None
+
+
+def pair(outputs: Outputs, batch: Batch, *, target: str, head: str | None = None, classes: bool = False) -> Rows:
+    """The float32 answers of ``head`` (None: the one named as the target) beside ``target``.
+
+    Masked scores and targets are 0, so that a NaN or a label of -1 there reaches neither a value
+    nor a gradient. classes: the target is one class a row, so the head has one axis more.
+    Raises UserError for an unknown name, ValueError for shapes that do not fit.
+    """
+    head = target if head is None else head
+    _known(head, outputs.heads, "the model has no head")
+    _known(target, batch.targets, "the data has no target")
+    scores, signal = outputs.heads[head], batch.targets[target]
+    if isinstance(scores, Factored):
+        raise ValueError(f"head {head!r} gives factors, not an array; target {target!r} needs an objective of its own")
+    fits = scores.shape[:-1] if classes else scores.shape
+    if len(scores.shape) == 0 or not fits == signal.values.shape == signal.mask.shape:
+        raise ValueError(
+            f"head {head!r} of shape {scores.shape} does not fit target {target!r} of shape {signal.values.shape} "
+            f"with mask {signal.mask.shape}: " + ("one score a class is wanted" if classes else "they must be equal")
+        )
+    mask = signal.mask.astype(bool)
+    scores = jnp.where(mask[..., None] if classes else mask, scores, 0).astype(jnp.float32)
+    targets = jnp.where(mask, signal.values, 0).astype(jnp.int32 if classes else jnp.float32)
+    return Rows(scores, targets, mask)
+
+
+def _known(name: str, names: Any, what: str) -> None:
+    if name not in names:
+        raise UserError(f"{what} {name!r}; it has {', '.join(sorted(names)) or 'none'}")

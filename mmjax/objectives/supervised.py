@@ -1,0 +1,115 @@
+"""Learning from answers: each head against its target, over the rows that have one.
+
+Every objective gives an unweighted ``Mean`` in float32; ``weight`` is its share in the loss, which
+the training step applies. The count depends on the batch alone, never on the outputs.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from mmjax.core import Batch, Mean, Outputs, UserError
+from mmjax.core.rows import pair
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """One of k classes: logits ``b k``, target ``b`` (int32). A label outside 0..k-1 gives NaN, which stops the run.
+
+    head: None means the head named as the target. smoothing: that share of each answer is spread
+    evenly over all classes (Szegedy et al., 2016, https://arxiv.org/abs/1512.00567).
+    class_weights: one a class; the loss is then the sum of weighted losses over the sum of the
+    targets' weights, as in PyTorch's ``CrossEntropyLoss`` (smoothing included).
+    """
+
+    target: str
+    head: str | None = None
+    weight: float = 1.0
+    smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothing < 1:
+            raise UserError(f"smoothing must be at least 0 and below 1, not {self.smoothing}")
+        _positive(self.class_weights, "class_weights")
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
+        rows = pair(outputs, batch, target=self.target, head=self.head, classes=True)
+        weights = _weights(self.class_weights, rows.scores.shape[-1], "class_weights", self.target)
+        losses = _cross_entropy(rows.scores, rows.targets, weights=weights, smoothing=self.smoothing)
+        return Mean.of(losses, rows.mask).replace(count=Mean.of(weights[rows.targets], rows.mask).total)
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """Any of k labels: logits, target and mask ``b k``; the mean over all known cells.
+
+    positive_weights: one a label; multiplies the loss of the cells whose answer is yes, as
+    ``pos_weight`` in PyTorch's ``BCEWithLogitsLoss``.
+    """
+
+    target: str
+    head: str | None = None
+    weight: float = 1.0
+    positive_weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _positive(self.positive_weights, "positive_weights")
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
+        rows = pair(outputs, batch, target=self.target, head=self.head)
+        weights = _weights(self.positive_weights, rows.scores.shape[-1], "positive_weights", self.target)
+        yes, no = jax.nn.log_sigmoid(rows.scores), jax.nn.log_sigmoid(-rows.scores)
+        return Mean.of(-(weights * rows.targets * yes + (1 - rows.targets) * no), rows.mask)
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """Numbers: head, target and mask ``b`` or ``b k``; the mean over all known cells."""
+
+    target: str
+    head: str | None = None
+    weight: float = 1.0
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
+        rows = pair(outputs, batch, target=self.target, head=self.head)
+        return Mean.of(jnp.square(rows.scores - rows.targets), rows.mask)
+
+
+@dataclass(frozen=True)
+class AbsoluteError:
+    """Numbers, with less heed to outliers: head, target and mask ``b`` or ``b k``; the mean over all known cells."""
+
+    target: str
+    head: str | None = None
+    weight: float = 1.0
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
+        rows = pair(outputs, batch, target=self.target, head=self.head)
+        return Mean.of(jnp.abs(rows.scores - rows.targets), rows.mask)
+
+
+def _cross_entropy(
+    logits: Float[Array, "... k"], labels: Int[Array, "..."], *, weights: Float[Array, " k"], smoothing: float
+) -> Float[Array, "..."]:
+    k = logits.shape[-1]
+    logs = jax.nn.log_softmax(logits)
+    known = (labels >= 0) & (labels < k)
+    hard = jnp.take_along_axis(weights * logs, jnp.where(known, labels, 0)[..., None], axis=-1)[..., 0]
+    losses = -(1 - smoothing) * hard
+    if smoothing:
+        losses -= smoothing / k * jnp.sum(weights * logs, axis=-1)
+    return jnp.where(known, losses, jnp.nan)
+
+
+def _weights(given: tuple[float, ...], k: int, what: str, target: str) -> Float[Array, " k"]:
+    if given and len(given) != k:
+        raise UserError(f"{what} of target {target!r} has {len(given)} numbers, its head has {k} classes")
+    return jnp.asarray(given, jnp.float32) if given else jnp.ones(k, jnp.float32)
+
+
+def _positive(given: tuple[float, ...], what: str) -> None:
+    if any(not 0 <= weight < float("inf") for weight in given):
+        raise UserError(f"{what} must be finite and not negative, not {given}")

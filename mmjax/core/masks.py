@@ -9,7 +9,7 @@ def present(mask: Bool[Array, "b ..."]) -> Bool[Array, " b"]:
     return jnp.any(mask, axis=tuple(range(1, mask.ndim)))
 
 
-def zeroed(values: Shaped[Array, "b n ..."], mask: Bool[Array, "b n"]) -> Shaped[Array, "b n ..."]:
+def zeroed(values: Shaped[Array, "b ..."], mask: Bool[Array, "b ..."]) -> Shaped[Array, "b ..."]:
     """``values`` with masked positions at 0, whatever (NaN included) stood there."""
     shape = mask.shape + (1,) * (values.ndim - mask.ndim)
     return jnp.where(mask.reshape(shape), values, jnp.zeros((), values.dtype))

@@ -1,1 +1,46 @@
-"""(table of contents)"""
+"""The engine room: from an experiment to trained weights, and what they are worth.
+
+The package itself can be called: ``mmjax.train(experiment, workdir=...)`` is ``loop.train``.
+"""
+
+import sys
+import types
+from typing import Any
+
+from mmjax.train.experiment import Evaluator, Experiment, Run
+from mmjax.train.loop import Result, evaluate, train
+from mmjax.train.optim import Adam, AdamW, Constant, Cosine, Linear, Optim, Sgd
+from mmjax.train.sharding import Mesh
+from mmjax.train.signals import Interrupted
+from mmjax.train.state import TrainState
+from mmjax.train.step import make_step
+
+__all__ = [
+    "Adam",
+    "AdamW",
+    "Constant",
+    "Cosine",
+    "Evaluator",
+    "Experiment",
+    "Interrupted",
+    "Linear",
+    "Mesh",
+    "Optim",
+    "Result",
+    "Run",
+    "Sgd",
+    "TrainState",
+    "evaluate",
+    "make_step",
+    "train",
+]
+
+
+class _Room(types.ModuleType):
+    """``mmjax.train`` is both the room and the verb; a module can be both only by its class."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Result:
+        return train(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Room

@@ -1,0 +1,87 @@
+"""Evaluation: every example exactly once, on any number of devices, with intervals."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from mmjax import metrics
+from mmjax.core import Batch, UserError
+from mmjax.data import pipeline
+from mmjax.train import place, sharding
+
+_STANDARD = {"class": metrics.Classification, "classes": metrics.MultiLabel, "number": metrics.Regression}
+
+
+def standard(schema: Any, heads: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The usual metrics for each target's kind, of the heads that a model has (all when None)."""
+    chosen = {name: _STANDARD[field.kind](name) for name, field in schema.targets.items()}
+    return {name: metric for name, metric in chosen.items() if heads is None or name in heads}
+
+
+def make_gather(model: nn.Module, measures: Mapping[str, Any], mesh: jax.sharding.Mesh) -> Callable[..., Any]:
+    """``(weights, batch, keep) -> rows by head``, compiled once; ``keep``: by modality, is it to be seen?"""
+
+    def gather(weights: Any, batch: Batch, keep: Mapping[str, jax.Array]) -> dict[str, Any]:
+        inputs = {name: s.replace(mask=s.mask & keep[name]) for name, s in batch.inputs.items()}
+        outputs = model.apply(weights, inputs, train=False)
+        return {name: measure(outputs, batch) for name, measure in measures.items()}
+
+    return jax.jit(gather, out_shardings=sharding.replicated(mesh))
+
+
+class Evaluation:
+    """One dataset, ready to be measured again and again with one compilation.
+
+    measures: metrics by head. ``rows`` of the last full measurement stay, for the report's
+    hardest examples.
+    """
+
+    def __init__(self, model: nn.Module, examples: Any, measures: Mapping[str, Any], *, schema: Any, batch: int,
+                 mesh: jax.sharding.Mesh, subsets: bool = False):  # fmt: skip
+        if len(examples) == 0:
+            raise UserError("there are no rows to evaluate")
+        self.examples, self.measures, self.schema, self.subsets = examples, dict(measures), schema, subsets
+        self.rows: dict[str, Any] = {}
+        self._mesh = mesh
+        self._batch = place.padded(min(batch, len(examples)), mesh)
+        self._gather = make_gather(model, measures, mesh)
+
+    def __call__(self, weights: Any, *, intervals: bool = True) -> dict[str, Any]:
+        """``{"count": n, "heads": {head: metrics}}``, JSON-ready."""
+        self.rows = self._collect(weights, frozenset(self.schema.inputs))
+        return {"count": len(self.examples), "heads": self._compute(self.rows, intervals)}
+
+    def by_subset(self, weights: Any) -> dict[str, Any]:
+        """The same for every subset of the modalities, named as ``audio+image``."""
+        found = {}
+        for names in powerset(sorted(self.schema.inputs)):
+            rows = self._collect(weights, frozenset(names))
+            found["+".join(names)] = self._compute(rows, True)
+        return found
+
+    def _collect(self, weights: Any, visible: frozenset[str]) -> dict[str, Any]:
+        keep = {name: np.asarray(name in visible) for name in self.schema.inputs}
+        keep = jax.device_put(keep, sharding.replicated(self._mesh))
+        pieces = []
+        with jax.set_mesh(self._mesh):
+            for batch, _ in pipeline.sweep(self.examples, batch=self._batch, shard=place.shard()):
+                pieces.append(self._gather(weights, place.put(batch, self._mesh), keep))
+        pieces = jax.device_get(pieces)
+        return {name: metrics.gather([piece[name] for piece in pieces]) for name in self.measures}
+
+    def _compute(self, rows: Mapping[str, Any], intervals: bool) -> dict[str, Any]:
+        found = {}
+        for name, measure in self.measures.items():
+            field = self.schema.targets[measure.target]
+            facts = {"scale": (field.mean, field.std)} if field.kind == "number" else {"names": field.names}
+            found[name] = measure.compute(rows[name], resamples=1000 if intervals else 0, **facts)
+        return found
+
+
+def powerset(names: list[str]) -> list[tuple[str, ...]]:
+    """Every non-empty subset, the small ones first."""
+    return [chosen for size in range(1, len(names) + 1) for chosen in itertools.combinations(names, size)]

@@ -1,0 +1,54 @@
+"""An experiment is one value: model, data, objectives, and how to run them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import flax.linen as nn
+
+from mmjax.train.optim import Optim
+from mmjax.train.sharding import Mesh
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """A dataset to evaluate on, and what to measure there.
+
+    metrics: by head; empty means the standard metrics of each target's kind. subsets: also
+    measure every subset of the modalities, each with the rest masked away.
+    """
+
+    data: Any
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    subsets: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """How long, how often, from which seed. 0 for ``*_every`` means only at the end."""
+
+    steps: int = 1_000
+    seed: int = 0
+    log_every: int = 50
+    save_every: int = 0
+    evaluate_every: int = 0
+    keep: int = 2
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that a training run is. Plain data all the way down: JSON by ``core.plain``.
+
+    model: a linen module ``(inputs, *, train) -> Outputs``. data: the training dataset.
+    objectives: by name; the loss is the sum of ``weight * mean`` over them. modality_dropout:
+    the probability that training hides a modality of a row (never the row's last one).
+    """
+
+    model: nn.Module
+    data: Any
+    objectives: Mapping[str, Any]
+    evaluators: Mapping[str, Evaluator] = field(default_factory=dict)
+    optim: Optim = Optim()
+    run: Run = Run()
+    mesh: Mesh = Mesh()
+    modality_dropout: float = 0.0

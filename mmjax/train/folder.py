@@ -1,0 +1,104 @@
+"""A run folder: self-contained, so that evaluating and predicting need nothing else."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from mmjax.core import UserError, plain
+from mmjax.train import checkpoint, sharding, state
+from mmjax.train.experiment import Experiment
+
+CONFIG, SCHEMA, CHECKPOINTS = "config.json", "schema.json", "checkpoints"
+# What may differ when a run goes on: how long and how often, and on which devices.
+_FREE = ("run", "mesh", "evaluators")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Files of one run."""
+
+    path: Path
+
+    def exists(self) -> bool:
+        """Whether a run lives here. Raises UserError where something else does."""
+        if (self.path / CONFIG).is_file():
+            return True
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UserError(f"{self.path} is not empty and not a run folder; choose another --workdir")
+        return False
+
+    def create(self, experiment: Experiment, schema: Any) -> None:
+        """Write what the run is, before its first step."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / SCHEMA, plain.to_plain(schema))
+        write_json(self.path / CONFIG, plain.to_plain(experiment))
+
+    def experiment(self) -> Experiment:
+        """The experiment as it was run."""
+        return self._value(CONFIG, Experiment)
+
+    def schema(self) -> Any:
+        """What the training data taught: label names, vocabularies, scales."""
+        from mmjax.data.schema import Schema
+
+        return self._value(SCHEMA, Schema)
+
+    def weights(self) -> dict[str, Any]:
+        """Variables for ``model.apply`` at the last saved step, on the default device."""
+        experiment = self.experiment()
+        directory = self.path / CHECKPOINTS
+        if not directory.is_dir():
+            raise UserError(f"{self.path} has no checkpoint yet; train it first")
+        mesh = sharding.Mesh(data=1).build(jax.local_devices()[:1])
+        shapes = self._shapes(experiment)
+        places = jax.tree.map(lambda _: sharding.replicated(mesh), shapes)
+        with checkpoint.opened(directory) as checkpoints:
+            if checkpoints.latest() is None:
+                raise UserError(f"{self.path} has no checkpoint yet; train it first")
+            restored, _ = checkpoints.restore(checkpoint.abstract(shapes, places))
+        return state.weights(restored)
+
+    def matches(self, experiment: Experiment) -> None:
+        """Raises UserError where ``experiment`` is not the one that was begun here."""
+        old, new = plain.to_plain(self.experiment()), plain.to_plain(experiment)
+        for name in old:
+            if name not in _FREE:
+                _compare(old[name], new[name], name, self.path)
+        _compare(old["run"]["seed"], new["run"]["seed"], "run.seed", self.path)
+
+    def _shapes(self, experiment: Experiment) -> Any:
+        example = self.schema().example(batch=1)
+        optimizer = experiment.optim.build(experiment.run.steps)
+        init = state.make_init(experiment.model, optimizer, example)
+        return jax.eval_shape(init, jax.random.key(0))
+
+    def _value(self, name: str, kind: type) -> Any:
+        path = self.path / name
+        if not path.is_file():
+            raise UserError(f"{self.path} is not a run folder: it has no {name}")
+        try:
+            value = plain.from_plain(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path} is damaged: {error}") from error
+        if not isinstance(value, kind):
+            raise UserError(f"{path} is damaged: it holds no {kind.__name__}")
+        return value
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write strict JSON so that the file is either the old one or the new one, never half of one."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _compare(old: Any, new: Any, where: str, path: Path) -> None:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            _compare(old.get(key), new.get(key), f"{where}.{key}", path)
+    elif old != new:
+        raise UserError(f"{path} was begun with {where}={old!r}, now {new!r}; choose another --workdir")

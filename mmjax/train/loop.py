@@ -1,0 +1,175 @@
+"""The loop: the one place where a run meets clocks, files and signals.
+
+The order is a contract. A step's batch is taken, the step is run, and only then does the position
+in the data count as moved; a save holds state, key and position of one and the same step, and is
+begun only after every loss up to it was seen to be finite. So a saved state is never poisoned, and
+a run that was killed goes on as if it had not been.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from mmjax.core import UserError
+from mmjax.data import pipeline
+from mmjax.train import checkpoint, place, state
+from mmjax.train.experiment import Experiment
+from mmjax.train.folder import CHECKPOINTS, Folder
+from mmjax.train.log import Log
+from mmjax.train.prepare import Prepared, prepare
+from mmjax.train.signals import Interrupted, Wish
+from mmjax.train.summary import summarise
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to. weights: variables for ``model.apply``."""
+
+    workdir: str | None
+    step: int
+    seconds: float
+    evaluations: dict[str, Any]
+    weights: Any = field(repr=False)
+    schema: Any = field(repr=False)
+
+
+def train(experiment: Experiment, *, workdir: str | Path | None = None, quiet: bool = False) -> Result:
+    """Train, evaluate and report; go on where ``workdir`` holds a checkpoint of the same experiment.
+
+    Without ``workdir`` nothing is written. Raises UserError for input that can't be used (nothing is
+    written then), FloatingPointError where the loss stops being finite, and Interrupted when asked
+    to stop (after saving).
+    """
+    begun = time.monotonic()
+    folder = Folder(Path(workdir)) if workdir is not None else None
+    resumes = folder is not None and folder.exists()
+    if folder is not None and resumes:
+        folder.matches(experiment)
+    prepared = prepare(experiment, schema=folder.schema() if folder is not None and resumes else None)
+    place.meet("prepared")  # every process has looked at the folder before one of them makes it
+    if folder is not None and not resumes and jax.process_index() == 0:
+        folder.create(experiment, prepared.schema)
+    place.meet("created")
+    with Wish() as wish, jax.set_mesh(prepared.mesh):
+        loop = _Loop(prepared, folder, wish, quiet=quiet)
+        final, evaluations = loop.run()
+    seconds = time.monotonic() - begun
+    step, weights = int(final.step), state.weights(final)
+    report = {"workdir": workdir and str(workdir), "step": step, "seconds": round(seconds, 2)}
+    summarise(prepared, folder, report | {"evaluations": evaluations}, weights=weights, quiet=quiet)
+    return Result(report["workdir"], step, seconds, evaluations, weights, prepared.schema)
+
+
+class _Loop:
+    """One run's moving parts: state, data, log and checkpoints."""
+
+    def __init__(self, prepared: Prepared, folder: Folder | None, wish: Wish, *, quiet: bool):
+        self.p, self.run_, self.folder, self.wish, self.quiet = prepared, prepared.experiment.run, folder, wish, quiet
+        self.pending: list[dict[str, jax.Array]] = []
+        self.rate = prepared.experiment.optim.rate(self.run_.steps)
+
+    def run(self) -> tuple[state.TrainState, dict[str, Any]]:
+        """To the last step, then evaluate."""
+        data = self.p.experiment.data
+        batches = pipeline.stream(
+            self.p.examples, batch=data.batch, seed=data.seed, augment=data.augment, shard=place.shard()
+        )
+        with self._checkpoints() as saved:
+            now, start = self._start(saved, batches)
+            with self._log(start) as log, jax.transfer_guard("disallow"):
+                for step in range(start + 1, self.run_.steps + 1):
+                    now, metrics = self.p.step(now, place.put(next(batches), self.p.mesh))
+                    self.pending.append(metrics)
+                    self._after(step, start, now, batches, log, saved)
+                evaluations = self._evaluate(now, log)
+        return now, evaluations
+
+    def _start(self, saved: checkpoint.Checkpoints | None, batches: Any) -> tuple[state.TrainState, int]:
+        if saved is not None and saved.latest() is not None:
+            now, position = saved.restore(checkpoint.abstract(self.p.shapes, self.p.shardings))
+            batches.set_state(position)
+            return now, int(now.step)
+        key = jax.random.key(self.run_.seed)
+        return jax.jit(self.p.init, out_shardings=self.p.shardings)(key), 0
+
+    def _after(self, step: int, start: int, now: Any, batches: Any, log: Log, saved: Any) -> None:
+        """What is due after a step: log, save, evaluate, leave."""
+        last = step == self.run_.steps
+        due = last or step % self.run_.log_every == 0 or _due(step, self.run_.save_every)
+        leaving = self.wish.agreed() if due or jax.process_count() == 1 else 0
+        if due or leaving:
+            self._flush(step, log)
+        if saved is not None and (last or leaving or _due(step, self.run_.save_every)):
+            saved.save(step, now, batches.get_state())
+        if leaving and not last:
+            if saved is not None:
+                saved.wait()
+            raise Interrupted(leaving, step, str(self.folder.path) if self.folder else None)
+        if _due(step, self.run_.evaluate_every) and not last:
+            for name, evaluation in self.p.evaluations.items():
+                log.evaluation(step, name, evaluation(state.weights(now), intervals=False))
+
+    def _flush(self, step: int, log: Log) -> None:
+        """Fetch the metrics of the steps since the last time, and look for the first bad one."""
+        values = jax.device_get(self.pending)
+        first = step - len(values) + 1
+        self.pending = []
+        for at, row in enumerate(values, start=first):
+            bad = [name for name, value in row.items() if not math.isfinite(value)]
+            if bad:
+                raise FloatingPointError(f"{bad[0]} is {float(row[bad[0]])} at step {at}; {self._advice()}")
+        rows = {name: float(sum(row[name] for row in values) / len(values)) for name in values[0]}
+        rate = float(jax.device_get(self.rate(jax.device_put(step - 1))))
+        log.step(step, rows | {"lr": rate}, examples=len(values) * self.p.experiment.data.batch)
+
+    def _advice(self) -> str:
+        kept = f"the last good state is in {self.folder.path}; " if self.folder is not None else ""
+        return f"{kept}try a smaller optim.lr, a longer optim.warmup or optim.clip"
+
+    def _evaluate(self, now: state.TrainState, log: Log) -> dict[str, Any]:
+        weights = state.weights(now)
+        found = {}
+        for name, evaluation in self.p.evaluations.items():
+            found[name] = evaluation(weights)
+            log.evaluation(self.run_.steps, name, found[name])
+        return found
+
+    def _log(self, start: int) -> Log:
+        folder = self.folder.path if self.folder is not None and jax.process_index() == 0 else None
+        return Log(folder, steps=self.run_.steps, start=start, quiet=self.quiet or jax.process_index() > 0)
+
+    @contextlib.contextmanager
+    def _checkpoints(self) -> Iterator[checkpoint.Checkpoints | None]:
+        if self.folder is None:
+            yield None
+            return
+        with checkpoint.opened(self.folder.path / CHECKPOINTS, keep=self.run_.keep) as saved:
+            yield saved
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def evaluate(workdir: str | Path, data: Any, *, batch: int | None = None) -> dict[str, Any]:
+    """Metrics of a finished run on ``data``: ``{"count": n, "heads": {head: metrics}}``."""
+    from mmjax.train.evaluate import Evaluation, standard
+
+    folder = Folder(Path(workdir))
+    experiment, schema = folder.experiment(), folder.schema()
+    mesh = experiment.mesh.build()
+    examples = data.open(schema)
+    heads = getattr(experiment.model, "heads", None)
+    measures = next((dict(e.metrics) for e in experiment.evaluators.values() if e.metrics), standard(schema, heads))
+    if not measures:
+        raise UserError(f"{folder.path} has no head with a target to evaluate")
+    measured = Evaluation(
+        experiment.model, examples, measures, schema=schema, batch=batch or experiment.data.batch, mesh=mesh
+    )
+    return measured(folder.weights())

@@ -1,0 +1,128 @@
+"""Everything that can fail on what the user gave, done before a run folder exists."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+import optax
+
+from mmjax.core import Batch, UserError
+from mmjax.train import place, sharding, state, step
+from mmjax.train.evaluate import Evaluation, standard
+from mmjax.train.experiment import Experiment
+
+
+@dataclass
+class Prepared:
+    """A run that is known to fit together."""
+
+    experiment: Experiment
+    schema: Any
+    examples: Any
+    mesh: jax.sharding.Mesh
+    optimizer: optax.GradientTransformation
+    init: Any
+    shapes: Any
+    shardings: Any
+    step: Any
+    evaluations: dict[str, Evaluation]
+
+
+def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
+    """Read the data, fit the schema unless given, and check that all parts fit together.
+
+    Raises UserError for the first thing that does not.
+    """
+    mesh = experiment.mesh.build()
+    place.check_batch(experiment.data.batch, experiment.optim.accumulate, mesh, where="data.batch")
+    if experiment.run.steps < 1:
+        raise UserError(f"run.steps={experiment.run.steps} must be at least 1")
+    optimizer = experiment.optim.build(experiment.run.steps)
+    schema = experiment.data.fit() if schema is None else schema
+    examples = experiment.data.open(schema)
+    example = place.example(schema, experiment.data.batch)
+    check_sizes(experiment.model, schema)
+    init = state.make_init(experiment.model, optimizer, example)
+    shapes = _shapes(init, experiment, example)
+    shardings = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
+    compiled = jax.jit(
+        step.make_step(
+            experiment.model,
+            experiment.objectives,
+            optimizer,
+            accumulate=experiment.optim.accumulate,
+            modality_dropout=experiment.modality_dropout,
+        ),
+        donate_argnums=0,
+        in_shardings=(shardings, sharding.batch_sharding(mesh)),
+        out_shardings=(shardings, sharding.replicated(mesh)),
+    )
+    evaluations = {name: _evaluation(experiment, e, schema, mesh) for name, e in experiment.evaluators.items()}
+    return Prepared(experiment, schema, examples, mesh, optimizer, init, shapes, shardings, compiled, evaluations)
+
+
+def check_sizes(model: nn.Module, schema: Any) -> None:
+    """Raises UserError where a vocabulary or a list of classes is larger than the network has room for.
+
+    An index outside a table would be clamped in silence on the device, so it must not get there.
+    """
+    for name, part in _parts(model, "encoders").items():
+        if name not in schema.inputs:
+            known = ", ".join(schema.inputs)
+            raise UserError(f"model.encoders has {name!r}, but the data gives only {known}")
+        _check_size(schema.inputs[name], part, "vocabulary", f"model.encoders.{name}", "entries")
+        _check_columns(schema.inputs[name], part, f"model.encoders.{name}")
+    for name, part in _parts(model, "heads").items():
+        if name in schema.targets:
+            for size in ("classes", "labels"):
+                _check_size(schema.targets[name], part, size, f"model.heads.{name}", size)
+
+
+def _parts(model: nn.Module, name: str) -> Mapping[str, Any]:
+    return getattr(model, name, None) or {}
+
+
+def _check_size(field: Any, part: Any, attribute: str, where: str, what: str) -> None:
+    room = getattr(part, attribute, None)
+    names = getattr(field, "names", None)
+    need = len(names) if names is not None else getattr(field, "size", None)
+    if isinstance(room, int) and isinstance(need, int) and need > room:
+        raise UserError(f"{where}.{attribute}={room}, but the training data has {need} {what}; set it to {need}")
+
+
+def _check_columns(field: Any, part: Any, where: str) -> None:
+    room, need = getattr(part, "cardinalities", None), getattr(field, "cardinalities", None)
+    if room is None or need is None:
+        return
+    if len(room) != len(need) or any((r == 0) != (n == 0) or r < n for r, n in zip(room, need, strict=True)):
+        raise UserError(f"{where}.cardinalities={tuple(room)}, but the training data has {tuple(need)}")
+
+
+def _shapes(init: Any, experiment: Experiment, example: Batch) -> Any:
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    variables = {"params": shapes.params, **shapes.variables}
+    outputs = jax.eval_shape(lambda v: experiment.model.apply(v, example.inputs, train=False), variables)
+    for name, objective in experiment.objectives.items():
+        if objective.target not in example.targets:
+            known = ", ".join(example.targets) or "no target"
+            raise UserError(f"objectives.{name} wants target {objective.target!r}; the data has {known}")
+        head = objective.head or objective.target
+        if head not in outputs.heads:
+            raise UserError(f"objectives.{name} wants head {head!r}; the model has {', '.join(outputs.heads)}")
+    return shapes
+
+
+def _evaluation(experiment: Experiment, evaluator: Any, schema: Any, mesh: jax.sharding.Mesh) -> Evaluation:
+    examples = evaluator.data.open(schema)
+    measures = evaluator.metrics or standard(schema, _parts(experiment.model, "heads") or None)
+    return Evaluation(
+        experiment.model,
+        examples,
+        measures,
+        schema=schema,
+        batch=evaluator.data.batch,
+        mesh=mesh,
+        subsets=evaluator.subsets,
+    )

@@ -1,0 +1,44 @@
+"""All that a run must keep to go on, as one tree of arrays."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from mmjax.core import Batch
+from mmjax.train.optim import averaged
+
+
+@flax.struct.dataclass
+class TrainState:
+    """step: how many are done. variables: mutable collections, usually empty. key: never changes."""
+
+    step: Any
+    params: Any
+    variables: Any
+    opt_state: Any
+    key: Any
+
+
+def make_init(
+    model: nn.Module, optimizer: optax.GradientTransformation, example: Batch
+) -> Callable[[jax.Array], TrainState]:
+    """The pure function from a key to the state at step 0. ``example`` gives shapes alone."""
+
+    def init(key: jax.Array) -> TrainState:
+        init_key, run_key = jax.random.split(key)
+        inputs = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), example.inputs)
+        variables = dict(model.init(init_key, inputs, train=False))
+        params = variables.pop("params", {})
+        return TrainState(jnp.zeros((), jnp.int32), params, variables, optimizer.init(params), run_key)
+
+    return init
+
+
+def weights(state: TrainState) -> dict[str, Any]:
+    """What ``model.apply`` wants: the averaged parameters where the run keeps them."""
+    return {"params": averaged(state.params, state.opt_state), **state.variables}

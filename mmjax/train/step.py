@@ -1,0 +1,85 @@
+"""The training step: one short pure function."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from mmjax.core import Batch, Mean, modality
+from mmjax.train.state import TrainState
+
+Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+
+
+def make_step(
+    model: nn.Module,
+    objectives: Mapping[str, Any],
+    optimizer: optax.GradientTransformation,
+    *,
+    accumulate: int = 1,
+    modality_dropout: float = 0.0,
+) -> Step:
+    """``(state, batch) -> (state, metrics)``; metrics are scalars: loss, each objective, grad_norm.
+
+    An objective's count must depend on the batch alone. So it is known before the network runs, and
+    the gradients of micro-batches, each over the whole batch's count, add up to the whole batch's.
+    """
+
+    def loss(params: Any, variables: Any, batch: Batch, key: jax.Array, counts: Mapping[str, jax.Array]):
+        outputs, variables = model.apply(
+            {"params": params, **variables}, batch.inputs, train=True, rngs={"dropout": key}, mutable=list(variables)
+        )
+        parts = {
+            name: objective(outputs, batch).replace(count=counts[name]).value()
+            for name, objective in objectives.items()
+        }
+        return sum(objectives[name].weight * part for name, part in parts.items()), (parts, variables)
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        hide_key, noise_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+        batch = batch.replace(inputs=modality.dropout(batch.inputs, rate=modality_dropout, key=hide_key))
+        counts = {name: mean.count for name, mean in _count(model, objectives, state, batch).items()}
+
+        def gradient(variables: Any, micro: Batch, key: jax.Array):
+            return jax.grad(loss, has_aux=True)(state.params, variables, micro, key, counts)
+
+        grads, (parts, variables) = _accumulate(gradient, state.variables, batch, noise_key, accumulate)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        total = sum(objectives[name].weight * part for name, part in parts.items())
+        metrics = {"loss": total, "grad_norm": optax.tree.norm(grads)}
+        metrics |= {f"loss/{name}": part for name, part in parts.items()}
+        return state.replace(step=state.step + 1, params=params, variables=variables, opt_state=opt_state), metrics
+
+    return step
+
+
+def _count(model: nn.Module, objectives: Mapping[str, Any], state: TrainState, batch: Batch) -> dict[str, Mean]:
+    """Each objective on outputs of zeros: its total means nothing, its count is the batch's own."""
+    variables = {"params": state.params, **state.variables}
+    shapes = jax.eval_shape(lambda v, i: model.apply(v, i, train=False), variables, batch.inputs)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    return {name: objective(zeros, batch) for name, objective in objectives.items()}
+
+
+def _accumulate(gradient: Callable[..., Any], variables: Any, batch: Batch, key: jax.Array, pieces: int):
+    """Gradients and losses summed over micro-batches; mutable variables pass from one to the next."""
+    if pieces == 1:
+        return gradient(variables, batch, key)
+    # Rows go to micro-batches in turn, so that each stays spread over all devices as the batch was.
+    micros = jax.tree.map(lambda x: x.reshape(-1, pieces, *x.shape[1:]).swapaxes(0, 1), batch)
+
+    def body(carry: Any, piece: Any) -> tuple[Any, None]:
+        variables, sums = carry
+        grads, (parts, variables) = gradient(variables, *piece)
+        return (variables, jax.tree.map(jnp.add, sums, (grads, parts))), None
+
+    keys = jax.random.split(key, pieces)
+    first = jax.tree.map(lambda x: x[0], micros)
+    shapes = jax.eval_shape(gradient, variables, first, key)
+    sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (shapes[0], shapes[1][0]))
+    (variables, (grads, parts)), _ = jax.lax.scan(body, (variables, sums), (micros, keys))
+    return grads, (parts, variables)

@@ -1,0 +1,95 @@
+"""Eight fake devices, one device: the same run. And the parameters really are split."""
+
+import jax
+import numpy as np
+import pytest
+
+from mmjax.core import UserError, trees
+from mmjax.data import pipeline
+from mmjax.train import Mesh, place, sharding
+from mmjax.train.prepare import prepare
+
+MESHES = {
+    "data": Mesh(data=8),
+    "fsdp": Mesh(data=1, fsdp=8, fsdp_size=64),
+    "data x fsdp": Mesh(data=2, fsdp=4, fsdp_size=64),
+    "tensor": Mesh(data=4, tensor=2),
+    "all": Mesh(data=2, fsdp=2, tensor=2, fsdp_size=64),
+}
+
+
+class One(Mesh):
+    """The first device alone."""
+
+    def build(self, devices=None):
+        return Mesh(data=1).build(jax.devices()[:1])
+
+
+def run(experiment, steps=20):
+    p = prepare(experiment)
+    data = experiment.data
+    batches = pipeline.stream(p.examples, batch=data.batch, seed=data.seed, augment=data.augment)
+    losses = []
+    with jax.set_mesh(p.mesh):
+        state = jax.jit(p.init, out_shardings=p.shardings)(jax.random.key(0))
+        for _ in range(steps):
+            state, metrics = p.step(state, place.put(next(batches), p.mesh))
+            losses.append(float(metrics["loss"]))
+        assert p.step._cache_size() == 1
+    return np.array(losses), state
+
+
+@pytest.fixture(scope="module")
+def alone(tiny):
+    return run(tiny(mesh=One(), run={"steps": 20}))
+
+
+@pytest.mark.parametrize("name", MESHES)
+def test_a_mesh_changes_nothing_but_the_place(tiny, alone, name):
+    losses, state = run(tiny(mesh=MESHES[name], run={"steps": 20}))
+    np.testing.assert_allclose(losses, alone[0], rtol=0, atol=1e-5)
+    for one, other in zip(jax.tree.leaves(state.params), jax.tree.leaves(alone[1].params), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["fsdp", "tensor", "all"])
+def test_parameters_and_moments_are_split(tiny, name):
+    _, state = run(tiny(mesh=MESHES[name]), steps=1)
+    mesh = MESHES[name]
+    pattern, parts = {"fsdp": ("kernel", mesh.fsdp)}.get(name, ("up/kernel", mesh.tensor * mesh.fsdp))
+    found = 0
+    for path, leaf in trees.flatten({"params": state.params, "moments": state.opt_state}).items():
+        if path.endswith(pattern) and leaf.size >= 64 * 8:
+            shard = leaf.addressable_shards[0].data
+            assert shard.size * parts == leaf.size, f"{path} {leaf.shape} lies as {shard.shape}"
+            found += 1
+    assert found >= 6
+
+
+def test_a_rule_that_matches_nothing_is_an_error(tiny):
+    with pytest.raises(UserError, match="'nowhere' matches no parameter"):
+        prepare(tiny(mesh=Mesh(rules=(("nowhere", ("tensor",)),))))
+
+
+def test_heads_that_do_not_divide_are_an_error(tiny):
+    with pytest.raises(UserError, match=r"2 does not divide by mesh\.tensor=8"):
+        prepare(tiny(mesh=Mesh(data=1, tensor=8)))
+
+
+def test_a_batch_that_does_not_divide_is_an_error(tiny):
+    with pytest.raises(UserError, match=r"data\.batch=16 does not divide by 24"):
+        prepare(tiny(optim={"accumulate": 3}))
+
+
+@pytest.mark.parametrize("mesh", [Mesh(data=3), Mesh(data=-1, fsdp=-1), Mesh(data=0), Mesh(fsdp=16)])
+def test_a_mesh_that_does_not_fit_is_an_error(mesh):
+    with pytest.raises(UserError, match="mesh"):
+        mesh.build()
+
+
+def test_rules_come_before_the_house_and_the_first_wins(tiny):
+    mesh = Mesh(data=4, tensor=2, rules=((r"up/kernel$", (None, None)),))
+    p = prepare(tiny(mesh=mesh))
+    places = trees.flatten(sharding.specs(p.shapes.params, p.mesh, mesh))
+    assert all(not any(spec) for path, spec in places.items() if path.endswith("up/kernel"))
+    assert all("tensor" in spec for path, spec in places.items() if path.endswith("down/kernel"))

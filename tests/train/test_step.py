@@ -1,0 +1,129 @@
+"""The step: accumulation is exact, masks count, state moves as it should."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from mmjax.core import Batch, Mean, Outputs, Signal, Tokens
+from mmjax.train import Optim, Sgd, make_step
+from mmjax.train.optim import averaged
+from mmjax.train.state import make_init
+
+
+class Net(nn.Module):
+    """Two heads on one hidden layer: enough of a model for the step."""
+
+    def setup(self):
+        self.hidden, self.first, self.second = nn.Dense(8), nn.Dense(1), nn.Dense(1)
+
+    def __call__(self, inputs, *, train):
+        x = sum(jnp.where(s.mask, s.values, 0) for s in inputs.values())
+        x = jnp.tanh(self.hidden(x))
+        heads = {"a": self.first(x)[:, 0], "b": self.second(x)[:, 0]}
+        return Outputs(streams={}, fused=Tokens(x[:, None], jnp.ones((len(x), 1), bool)), heads=heads)
+
+
+class Square:
+    """Masked squared error with a weight, as an objective is."""
+
+    def __init__(self, target, weight=1.0):
+        self.target, self.weight = target, weight
+
+    def __call__(self, outputs, batch):
+        target = batch.targets[self.target]
+        return Mean.of((outputs.heads[self.target] - target.values) ** 2, target.mask)
+
+
+def make_batch(rows=12, seed=0):
+    rng = np.random.default_rng(seed)
+
+    def signal(*shape, share):
+        return Signal(rng.normal(size=shape).astype(np.float32), rng.random(shape) < share)
+
+    inputs = {"x": signal(rows, 4, share=0.9), "y": signal(rows, 4, share=0.9)}
+    return Batch(inputs=inputs, targets={"a": signal(rows, share=0.4), "b": signal(rows, share=0.8)})
+
+
+OBJECTIVES = {"a": Square("a"), "b": Square("b", weight=0.3)}
+
+
+def start(optim, steps=10):
+    optimizer = optim.build(steps)
+    return optimizer, make_init(Net(), optimizer, make_batch())(jax.random.key(1))
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 12])
+def test_accumulation_is_the_whole_batch(pieces):
+    optimizer, state = start(Optim(lr=0.1, rule=Sgd(), clip=0.5))
+    whole, said = make_step(Net(), OBJECTIVES, optimizer)(state, make_batch())
+    parts, also = make_step(Net(), OBJECTIVES, optimizer, accumulate=pieces)(state, make_batch())
+    for one, other in zip(jax.tree.leaves(whole.params), jax.tree.leaves(parts.params), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+    for name in said:
+        np.testing.assert_allclose(said[name], also[name], rtol=1e-5)
+
+
+def test_gradient_is_that_of_the_masked_mean():
+    optimizer, state = start(Optim(lr=1.0, rule=Sgd(momentum=0.0), clip=0.0, schedule=_constant()))
+    batch = make_batch()
+    moved, _ = make_step(Net(), OBJECTIVES, optimizer)(state, batch)
+
+    def loss(params):
+        heads = Net().apply({"params": params}, batch.inputs, train=True).heads
+        a, b = batch.targets["a"], batch.targets["b"]
+        first = ((heads["a"] - a.values) ** 2)[np.asarray(a.mask)].mean()
+        return first + 0.3 * ((heads["b"] - b.values) ** 2)[np.asarray(b.mask)].mean()
+
+    expected = jax.tree.map(lambda p, g: p - g, state.params, jax.grad(loss)(state.params))
+    for one, other in zip(jax.tree.leaves(moved.params), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_batch_without_labels_moves_nothing():
+    optimizer, state = start(Optim(rule=Sgd()))
+    batch = make_batch()
+    hidden = {k: t.replace(mask=np.zeros_like(t.mask)) for k, t in batch.targets.items()}
+    moved, metrics = make_step(Net(), OBJECTIVES, optimizer)(state, batch.replace(targets=hidden))
+    assert float(metrics["loss"]) == 0 and float(metrics["grad_norm"]) == 0
+    for one, other in zip(jax.tree.leaves(moved.params), jax.tree.leaves(state.params), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_modality_dropout_draws_anew_each_step_and_the_same_on_replay():
+    optimizer, state = start(Optim(lr=0.0))
+    step = jax.jit(make_step(Net(), OBJECTIVES, optimizer, modality_dropout=0.5))
+    first, said = step(state, make_batch())
+    _, again = step(state, make_batch())
+    _, later = step(first, make_batch())
+    assert float(said["loss"]) == float(again["loss"]) != float(later["loss"])
+
+
+def test_average_follows_the_parameters():
+    optimizer, state = start(Optim(lr=0.1, average=0.9))
+    step = jax.jit(make_step(Net(), OBJECTIVES, optimizer))
+    expected = state.params
+    for count in range(5):
+        state, _ = step(state, make_batch(seed=count))
+        rate = min(0.9, (1 + count) / (10 + count))
+        expected = jax.tree.map(lambda old, new, r=rate: old * r + new * (1 - r), expected, state.params)
+    kept = averaged(state.params, state.opt_state)
+    for one, other in zip(jax.tree.leaves(kept), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_decay_is_for_kernels_alone():
+    _, state = start(Optim())
+    optimizer = Optim(lr=0.1).build(10)
+    zero = jax.tree.map(jnp.zeros_like, state.params)
+    updates, _ = optimizer.update(zero, optimizer.init(state.params), state.params)
+    assert float(optax.tree.norm({k: v["kernel"] for k, v in updates.items()})) > 0
+    assert float(optax.tree.norm({k: v["bias"] for k, v in updates.items()})) == 0
+
+
+def _constant():
+    from mmjax.train import Constant
+
+    return Constant()

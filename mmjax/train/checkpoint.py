@@ -16,9 +16,9 @@ class Checkpoints:
     """Saved steps of a run. A save is atomic: one that was cut off does not exist."""
 
     def __init__(self, path: Path, *, keep: int = 2):
-        policy = ocp.training.preservation_policies.LatestN(keep)
+        policy: Any = ocp.training.preservation_policies.LatestN(keep)
         self._checkpointer = ocp.training.Checkpointer(
-            path.absolute(), preservation_policy=policy, cleanup_tmp_directories=True
+            str(path.absolute()), preservation_policy=policy, cleanup_tmp_directories=True
         )
         self._pending: Any = None
 

@@ -129,7 +129,7 @@ def averaging(decay: float) -> optax.GradientTransformation:
     def init(params: Any) -> AverageState:
         return AverageState(jnp.zeros((), jnp.int32), jax.tree.map(jnp.copy, params))
 
-    def update(updates: Any, state: AverageState, params: Any = None) -> tuple[Any, AverageState]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, AverageState]:
         rate = jnp.minimum(decay, (1 + state.count) / (10 + state.count))
         new = optax.apply_updates(params, updates)
         average = jax.tree.map(lambda old, now: old * rate + now * (1 - rate), state.average, new)

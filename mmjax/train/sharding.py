@@ -44,7 +44,7 @@ class Mesh:
     fsdp_size: int = 1024
     rules: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
 
-    def build(self, devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
+    def build(self, devices: Sequence[Any] | None = None) -> jax.sharding.Mesh:
         """The mesh over ``devices`` (all of them by default). Raises UserError where they do not fit."""
         devices = list(jax.devices() if devices is None else devices)
         shape = [self.data, self.fsdp, self.tensor]

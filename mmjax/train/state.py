@@ -13,8 +13,7 @@ from mmjax.core import Batch
 from mmjax.train.optim import averaged
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """step: how many are done. variables: mutable collections, usually empty. key: never changes."""
 
     step: Any

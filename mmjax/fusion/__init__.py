@@ -1,1 +1,6 @@
-"""(table of contents)"""
+"""Streams to tokens, a file for each family."""
+
+from mmjax.fusion.bottleneck import Bottleneck
+from mmjax.fusion.late import Late
+
+__all__ = ["Bottleneck", "Late"]

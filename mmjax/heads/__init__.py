@@ -1,1 +1,6 @@
-"""(table of contents)"""
+"""Tokens to answers."""
+
+from mmjax.heads.classify import Classify, MultiLabel
+from mmjax.heads.regress import Regress
+
+__all__ = ["Classify", "MultiLabel", "Regress"]

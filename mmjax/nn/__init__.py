@@ -1,1 +1,22 @@
-"""(table of contents)"""
+"""Layers that encoders, fusions and heads are made of."""
+
+from mmjax.nn import block, convolution, mel, pool, position
+from mmjax.nn.attention import Attention
+from mmjax.nn.block import Block, Mlp
+from mmjax.nn.convolution import Stem
+from mmjax.nn.readout import Readout
+from mmjax.nn.trunk import Trunk
+
+__all__ = [
+    "Attention",
+    "Block",
+    "Mlp",
+    "Readout",
+    "Stem",
+    "Trunk",
+    "block",
+    "convolution",
+    "mel",
+    "pool",
+    "position",
+]

@@ -1,0 +1,72 @@
+"""Recordings to tokens."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen
+from jaxtyping import Array, Bool, Float
+
+from mmjax import nn
+from mmjax.core import Signal, Tokens
+
+
+class Audio(linen.Module):
+    """Waveform to log-mel frames to tokens in time.
+
+    With ``convolutions`` = n, n stride-2 convolutions over time and frequency make one token of every 2**n
+    frames; this learns from little data. With 0, two convolutions over time alone make one of every 2 frames,
+    as in Whisper (Radford et al., 2022, https://arxiv.org/abs/2212.04356). ``rate`` is that of the waveform in
+    Hz, ``window`` and ``hop`` are in seconds. A ``depth`` of 0 leaves the front end alone.
+    """
+
+    rate: int = 16_000
+    mels: int = 80
+    window: float = 0.025
+    hop: float = 0.010
+    width: int = 64
+    depth: int = 2
+    heads: int = 4
+    convolutions: int = 2
+    mlp: float = 4.0
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    scan: bool = False
+    remat: bool = False
+    dtype: str = "float32"
+
+    @linen.compact
+    def __call__(self, signal: Signal, *, train: bool) -> Tokens:
+        signal = jax.tree.map(jnp.asarray, signal)
+        frames = nn.mel.log_mel(
+            signal.values, signal.mask, rate=self.rate, mels=self.mels, window=self.window, hop=self.hop
+        )
+        values = frames.values.astype(jnp.dtype(self.dtype))
+        if self.convolutions:
+            values, mask = self._pictured(values, frames.mask), frames.mask[:, :: 2**self.convolutions]
+        else:
+            values, mask = self._timed(values, frames.mask), frames.mask[:, ::2]
+        positions = nn.position.sinusoids(jnp.arange(values.shape[1]), self.width)
+        trunk = nn.Trunk(
+            self.depth,
+            self.heads,
+            mlp=self.mlp,
+            dropout=self.dropout,
+            drop_path=self.drop_path,
+            scan=self.scan,
+            remat=self.remat,
+            dtype=self.dtype,
+            name="trunk",
+        )
+        return trunk(Tokens(values + positions.astype(values.dtype), mask), train=train)
+
+    def _pictured(self, values: Float[Array, "b n f"], mask: Bool[Array, "b n"]) -> Float[Array, "b m d"]:
+        channels = nn.convolution.widths(self.width, self.convolutions)
+        values = nn.Stem(channels, dtype=self.dtype, name="stem")(values[..., None], mask)
+        values = values.reshape(*values.shape[:2], -1)
+        return linen.Dense(self.width, dtype=jnp.dtype(self.dtype), name="embed")(values)
+
+    def _timed(self, values: Float[Array, "b n f"], mask: Bool[Array, "b n"]) -> Float[Array, "b m d"]:
+        dtype = jnp.dtype(self.dtype)
+        values = linen.Conv(self.width, (3,), padding=((1, 1),), dtype=dtype, name="convolution_0")(values)
+        values = jnp.where(mask[..., None], linen.gelu(values, approximate=False), 0)
+        values = linen.Conv(self.width, (3,), strides=2, padding=((1, 1),), dtype=dtype, name="convolution_1")(values)
+        return linen.gelu(values, approximate=False)

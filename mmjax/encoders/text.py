@@ -1,0 +1,55 @@
+"""Texts to tokens."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen
+
+from mmjax import nn
+from mmjax.core import Signal, Tokens
+
+
+class Text(linen.Module):
+    """A transformer over token ids 0 .. ``vocabulary`` - 1; every token sees every other of its segment.
+
+    ``length`` = 0 marks positions by sinusoids, any other value by that many learned vectors.
+    A ``depth`` of 0 leaves the embedding alone.
+    """
+
+    vocabulary: int
+    length: int = 0
+    width: int = 64
+    depth: int = 2
+    heads: int = 4
+    mlp: float = 4.0
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    scan: bool = False
+    remat: bool = False
+    dtype: str = "float32"
+
+    @linen.compact
+    def __call__(self, signal: Signal, *, train: bool) -> Tokens:
+        signal = jax.tree.map(jnp.asarray, signal)
+        dtype = jnp.dtype(self.dtype)
+        ids = jnp.where(signal.mask, signal.values, 0)
+        init = linen.initializers.normal(0.5)
+        values = linen.Embed(self.vocabulary, self.width, dtype=dtype, embedding_init=init, name="embed")(ids)
+        positions = signal.positions
+        if positions is None:
+            positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
+        if self.length:
+            values = values + nn.position.Learned(self.length, name="position")(positions, self.width).astype(dtype)
+        else:
+            values = values + nn.position.sinusoids(positions, self.width).astype(dtype)
+        trunk = nn.Trunk(
+            self.depth,
+            self.heads,
+            mlp=self.mlp,
+            dropout=self.dropout,
+            drop_path=self.drop_path,
+            scan=self.scan,
+            remat=self.remat,
+            dtype=self.dtype,
+            name="trunk",
+        )
+        return trunk(Tokens(values, signal.mask, signal.segments, signal.positions), train=train)

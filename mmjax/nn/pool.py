@@ -1,0 +1,36 @@
+"""Many tokens to one."""
+
+import jax.numpy as jnp
+from flax import linen
+from jaxtyping import Array, Bool, Float
+
+from mmjax.core import masks
+from mmjax.nn.attention import Attention
+
+
+def mean(values: Float[Array, "b n d"], mask: Bool[Array, "b n"]) -> Float[Array, "b d"]:
+    """Mean of the unmasked tokens, summed in float32; 0 where there are none."""
+    total = jnp.sum(masks.zeroed(values, mask), axis=1, dtype=jnp.float32)
+    count = jnp.sum(mask, axis=1, keepdims=True, dtype=jnp.float32)
+    return (total / jnp.maximum(count, 1)).astype(values.dtype)
+
+
+def first(values: Float[Array, "b n d"], mask: Bool[Array, "b n"]) -> Float[Array, "b d"]:
+    """The first unmasked token; 0 where there is none."""
+    index = jnp.argmax(mask, axis=1)
+    return jnp.take_along_axis(masks.zeroed(values, mask), index[:, None, None], axis=1)[:, 0]
+
+
+class AttentionPool(linen.Module):
+    """One learned query that looks at every token (Lee et al., 2019, https://arxiv.org/abs/1810.00825)."""
+
+    heads: int = 4
+    dtype: str = "float32"
+
+    @linen.compact
+    def __call__(self, values: Float[Array, "b n d"], mask: Bool[Array, "b n"]) -> Float[Array, "b d"]:
+        probe = self.param("probe", linen.initializers.normal(1.0), (1, 1, values.shape[-1]))
+        probe = jnp.broadcast_to(probe, (values.shape[0], 1, values.shape[-1])).astype(values.dtype)
+        attention = Attention(self.heads, dtype=self.dtype, name="attention")
+        pooled = attention(probe, masks.zeroed(values, mask), allowed=mask[:, None, None, :])
+        return masks.zeroed(pooled[:, 0], masks.present(mask))

@@ -1,0 +1,17 @@
+"""One machine for every test: eight CPU devices, shapes checked, compilations kept between runs."""
+
+import os
+from pathlib import Path
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".jax_cache"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+# mmjax.core stays outside: tree transformations rebuild its structs around shardings and counts too.
+_CHECKED = ["mmjax.nn", "mmjax.encoders", "mmjax.fusion", "mmjax.heads", "mmjax.objectives", "mmjax.metrics"]
+install_import_hook(_CHECKED, "beartype.beartype")

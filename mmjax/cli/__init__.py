@@ -1,0 +1,42 @@
+"""The command ``mmjax``: what a person or a script says, and how it is answered.
+
+Exit status: 0, or 2 for a mistake of the user's, told in one line; 128 + n where signal n stopped
+it; 1 with a traceback for a fault of mmjax's own.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from mmjax.cli import grammar
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    try:
+        options = grammar.parse(sys.argv[1:] if arguments is None else list(arguments))
+    except SystemExit as done:  # after --help, --version or one line about a mistake
+        return int(done.code or 0)
+    try:
+        return _run(options)
+    except BrokenPipeError:
+        # The reader left, as `| head` does. What is still buffered must not raise again on the way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(options: grammar.Options) -> int:
+    from mmjax.core import UserError
+
+    try:
+        verb = importlib.import_module("mmjax.cli.verb")
+        status = getattr(verb, options.verb)(options)
+        sys.stdout.flush()
+        return status
+    except UserError as error:
+        grammar.complain(" ".join(str(error).split()))
+        return 2
+    except KeyboardInterrupt:
+        grammar.complain("interrupted")
+        return 130

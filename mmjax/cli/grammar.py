@@ -1,0 +1,196 @@
+"""The grammar of the command: verbs and their flags. Loads nothing heavy, so that help is quick."""
+
+import argparse
+import difflib
+import sys
+from argparse import Namespace as Options
+from collections.abc import Iterable
+from typing import NoReturn
+
+import mmjax
+
+VERBS = {
+    "train": "train a recipe and evaluate it; go on where the run folder holds a checkpoint",
+    "evaluate": "measure a trained run on a manifest, with confidence intervals",
+    "predict": "answer for the rows of a manifest, or for one example from any of its modalities",
+    "show": "parameters, FLOPs, memory and shardings of a recipe or a run",
+}
+
+_TRAIN = """\
+RECIPE.py is Python with a function `config() -> Experiment`. Every plain field of that experiment is a
+flag, named by the way to it:
+
+  mmjax train experiments/digits.py --model.encoders.image.depth 7 --run.steps 500 --optim.lr 3e-4
+  mmjax train experiments/digits.py --help          lists the flags of this recipe
+
+The run folder (runs/RECIPE-N unless --workdir names one) holds all that `evaluate` and `predict` need. A run
+that was stopped or killed goes on when the same command names its folder with --workdir.
+
+The last line on standard output is JSON: {"workdir", "step", "seconds", "evaluations": {name: metrics}}.
+
+environment:
+  MMJAX_DATA        where relative paths of recipes are looked for next (default ../shared/data)
+  JAX_PLATFORMS     cpu, cuda or tpu; by default the fastest there is. --mesh.data, --mesh.fsdp and
+                    --mesh.tensor spread the run over the devices
+  XLA_FLAGS         --xla_force_host_platform_device_count=8 makes eight devices of one processor
+"""
+
+_EVALUATE = """\
+MANIFEST is CSV, TSV, JSONL or Parquet with the columns that the run was trained on; columns of inputs
+may be missing. The last line on standard output is JSON:
+{"count": n, "heads": {head: {"accuracy": {"value", "low", "high"}, ...}}}.
+"""
+
+_PREDICT = """\
+  mmjax predict runs/digits-1 new.csv
+  mmjax predict runs/digits-1 --image seven.png --text sieben
+  mmjax predict runs/patients-1 --image scan.png --table age=41 organ=chest
+
+MANIFEST may lack any modality and the answers. One example is given by its parts, each by the run's own name
+for that modality: a path for files, the words themselves for text, COLUMN=VALUE for columns of a table.
+`mmjax predict DIR --help` lists the names. One line of JSON a row on standard output, in the order of the rows:
+{"row", "id", "heads": {head: {"value", "probability", "probabilities"}}, "missing": [modalities]}.
+"""
+
+_SHOW = """\
+A table on standard error, and one JSON object on standard output. A recipe takes the same flags as with
+`mmjax train`, so that the price of a change is known before it is paid:
+
+  mmjax show experiments/digits.py --model.encoders.image.depth 12
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, where a mistake is one line that names the nearest flag."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and leave with status 2."""
+        complain(message)
+        sys.exit(2)
+
+    def unknown(self, words: list[str]) -> NoReturn:
+        """Refuse what no flag or argument took."""
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        self.error(unknown(words[0], flags, prog=self.prog))
+
+
+def unknown(word: str, flags: Iterable[str], *, prog: str) -> str:
+    """What to say about a word that nobody takes."""
+    if not word.startswith("-"):
+        return f"unexpected {word!r}; see `{prog} --help`"
+    flag = word.split("=", 1)[0]
+    near = difflib.get_close_matches(flag, list(flags), 1, 0.5)
+    return f"there is no flag {flag}; " + (f"did you mean {near[0]}?" if near else f"see `{prog} --help`")
+
+
+def complain(message: str) -> None:
+    """One line for a person."""
+    print(f"mmjax: {message}", file=sys.stderr)
+
+
+def parse(arguments: list[str]) -> Options:
+    """What is asked for: ``verb`` and its options.
+
+    Raises SystemExit after help, a version, or one line about a mistake.
+    """
+    parser = _parser()
+    if not arguments:
+        parser.print_help()
+        sys.exit(0)
+    word, *rest = arguments
+    if word.startswith("-"):
+        _, words = parser.parse_known_args(arguments)
+        parser.unknown(words)
+    if word not in VERBS:
+        near = difflib.get_close_matches(word, VERBS, 1, 0.5)
+        parser.error(f"there is no verb {word!r}; " + (f"did you mean {near[0]}?" if near else "see `mmjax --help`"))
+    return _READERS[word](rest)
+
+
+def _parser() -> Parser:
+    verbs = "\n".join(f"  {verb:<10}{does}" for verb, does in VERBS.items())
+    epilog = f"verbs:\n{verbs}\n\n`mmjax VERB --help` tells more."
+    parser = _make("mmjax", "mmjax VERB ...", "Models that see, hear, read and sense.", epilog)
+    parser.add_argument("--version", action="version", version=f"mmjax {mmjax.__version__}")
+    return parser
+
+
+def _make(prog: str, usage: str, description: str, epilog: str) -> Parser:
+    form = argparse.RawDescriptionHelpFormatter
+    return Parser(prog, usage, description, epilog, formatter_class=form, allow_abbrev=False)
+
+
+def _verb(name: str, usage: str, epilog: str) -> Parser:
+    does = VERBS[name]
+    return _make(f"mmjax {name}", f"mmjax {name} {usage}", does[0].upper() + does[1:] + ".", epilog)
+
+
+def _first(parser: Parser, words: list[str], name: str) -> tuple[str, list[str], bool]:
+    """The leading argument of a verb, what follows it, and whether its own help is wanted."""
+    wants_help = "-h" in words or "--help" in words
+    if not words or words[0].startswith("-"):
+        if wants_help:
+            parser.print_help()
+            sys.exit(0)
+        parser.error(f"{name} comes first; see `{parser.prog} --help`")
+    return words[0], [word for word in words[1:] if word not in ("-h", "--help")], wants_help
+
+
+def _train(words: list[str]) -> Options:
+    parser = _verb("train", "RECIPE.py [--workdir DIR] [--FIELD VALUE ...]", _TRAIN)
+    parser.add_argument("--workdir", metavar="DIR", help="the run folder, new or to go on in")
+    recipe, rest, wants_help = _first(parser, words, "RECIPE.py")
+    options, overrides = parser.parse_known_args(rest)
+    return Options(verb="train", recipe=recipe, overrides=overrides, help=wants_help, workdir=options.workdir)
+
+
+def _show(words: list[str]) -> Options:
+    parser = _verb("show", "RECIPE.py [--FIELD VALUE ...] | DIR", _SHOW)
+    what, rest, wants_help = _first(parser, words, "RECIPE.py or DIR")
+    return Options(verb="show", what=what, overrides=rest, help=wants_help)
+
+
+def _evaluate(words: list[str]) -> Options:
+    parser = _verb("evaluate", "DIR --data MANIFEST [--where COLUMN=VALUE ...]", _EVALUATE)
+    parser.add_argument("--data", metavar="MANIFEST", help="what to measure on")
+    parser.add_argument(
+        "--where", metavar="COLUMN=VALUE", nargs="+", action="extend", default=[], help="only rows with these values"
+    )
+    workdir, rest, wants_help = _first(parser, words, "DIR")
+    if wants_help:
+        parser.print_help()
+        sys.exit(0)
+    options, words = parser.parse_known_args(rest)
+    if words:
+        parser.unknown(words)
+    if options.data is None:
+        parser.error("--data MANIFEST is missing")
+    where = dict(pair(text, parser, "--where") for text in options.where)
+    return Options(verb="evaluate", workdir=workdir, data=options.data, where=where)
+
+
+def _predict(words: list[str]) -> Options:
+    parser = _verb("predict", "DIR MANIFEST | DIR --MODALITY VALUE ...", _PREDICT)
+    workdir, rest, wants_help = _first(parser, words, "DIR")
+    return Options(verb="predict", workdir=workdir, rest=rest, help=wants_help)
+
+
+def predict_parser(modalities: Iterable[tuple[str, str, bool]]) -> Parser:
+    """The rest of ``predict`` once a run's modalities are known: (name, metavar, whether it takes several)."""
+    parser = _verb("predict", "DIR MANIFEST | DIR --MODALITY VALUE ...", _PREDICT)
+    parser.add_argument("manifest", metavar="MANIFEST", nargs="?", help="CSV, TSV, JSONL or Parquet")
+    group = parser.add_argument_group("modalities of this run")
+    for name, metavar, several in modalities:
+        group.add_argument(f"--{name}", metavar=metavar, nargs="+" if several else None)
+    return parser
+
+
+def pair(text: str, parser: Parser, flag: str) -> tuple[str, str]:
+    """``COLUMN=VALUE`` in two."""
+    column, equals, value = text.partition("=")
+    if not column or not equals:
+        parser.error(f"{flag} wants COLUMN=VALUE, got {text!r}")
+    return column, value
+
+
+_READERS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "show": _show}

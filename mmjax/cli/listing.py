@@ -1,0 +1,63 @@
+"""Lists and tables that the command shows to people."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mmjax.cli import override
+
+
+def flags(experiment: Any, *, about: str) -> RenderableType:
+    """What a recipe says of itself, and every flag with its kind and present value."""
+    out = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("flag", "kind", "now"):
+        out.add_column(name, overflow="fold")
+    part = None
+    for flag in override.flags(experiment):
+        top = flag.name.split(".")[0]
+        if part not in (None, top):
+            out.add_row()
+        part = top
+        out.add_row(Text(flag.name), Text(_kind(flag.annotation)), Text(_value(flag.value)))
+    return Group(Text(about), Text(), out)
+
+
+def metrics(found: Mapping[str, Any]) -> RenderableType:
+    """``{"count", "heads": {head: metrics}}`` as a table a head, single figures only."""
+    tables = []
+    for head, values in found["heads"].items():
+        out = Table(title=f"{head}, {found['count']} rows", title_justify="left")
+        for name in ("metric", "value", "95 % interval"):
+            out.add_column(name, justify="left" if name == "metric" else "right")
+        for name, figure in values.items():
+            if (
+                isinstance(figure, Mapping)
+                and figure.get("value") is not None
+                and not isinstance(figure["value"], list)
+            ):
+                out.add_row(name, f"{figure['value']:.4f}", _interval(figure))
+        tables.append(out)
+    return Group(*tables)
+
+
+def modalities(schema: Any) -> Iterator[tuple[str, str, bool]]:
+    """How each modality of a run is given on the command line: name, metavar, whether it takes several words."""
+    for name, field in schema.inputs.items():
+        several = field.kind == "table"
+        yield name, "COLUMN=VALUE" if several else "TEXT" if field.kind == "text" else "FILE", several
+
+
+def _interval(figure: Mapping[str, Any]) -> str:
+    low, high = figure.get("low"), figure.get("high")
+    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
+
+
+def _kind(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+
+
+def _value(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

@@ -1,0 +1,115 @@
+"""What the verbs do, once they are understood. Each returns the exit status."""
+
+import itertools
+import json
+import sys
+from argparse import Namespace as Options
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import mmjax
+from mmjax.cli import grammar, listing, override, recipe
+from mmjax.core import UserError
+from mmjax.train.folder import Folder
+
+
+def train(options: Options) -> int:
+    """Train a recipe; the last line on standard output tells where and how well."""
+    loaded = recipe.load(options.recipe)
+    prog = f"mmjax train {options.recipe}"
+    if options.help:
+        return _help(loaded, prog)
+    experiment = override.apply(loaded.experiment, options.overrides, prog=prog)
+    workdir = options.workdir or _fresh(loaded.name)
+    print(f"run folder: {workdir}", file=sys.stderr)
+    try:
+        result = mmjax.train(experiment, workdir=workdir)
+    except mmjax.train.Interrupted as stop:
+        grammar.complain(str(stop))
+        return stop.status
+    except FloatingPointError as error:
+        grammar.complain(str(error))
+        return 1
+    _say(
+        {
+            "workdir": result.workdir,
+            "step": result.step,
+            "seconds": round(result.seconds, 2),
+            "evaluations": result.evaluations,
+        }
+    )
+    return 0
+
+
+def evaluate(options: Options) -> int:
+    """Measure a run on a manifest."""
+    found = mmjax.evaluate(options.workdir, mmjax.datasets.Manifest(options.data, where=options.where))
+    _show(listing.metrics(found))
+    _say(found)
+    return 0
+
+
+def predict(options: Options) -> int:
+    """One line of JSON for each row of a manifest, or for the one example that is given by its parts."""
+    schema = Folder(Path(options.workdir)).schema()
+    parser = grammar.predict_parser(listing.modalities(schema))
+    if options.help:
+        parser.print_help()
+        return 0
+    given, words = parser.parse_known_args(options.rest)
+    if words:
+        parser.unknown(words)
+    parts = {name: getattr(given, name) for name in schema.inputs if getattr(given, name) is not None}
+    if bool(parts) == bool(given.manifest):
+        both = "not both" if parts else f"such as --{next(iter(schema.inputs))}"
+        raise UserError(f"predict wants either a MANIFEST or the parts of one example, {both}")
+    for name, value in parts.items():
+        if isinstance(value, list):
+            parts[name] = dict(grammar.pair(text, parser, f"--{name}") for text in value)
+    predictor = mmjax.predict.Predictor.load(options.workdir)
+    for record in predictor(given.manifest) if given.manifest else predictor(**parts):
+        _say(record)
+    return 0
+
+
+def show(options: Options) -> int:
+    """What a recipe or a run costs."""
+    what = Path(options.what)
+    if what.is_dir():
+        if options.overrides:
+            raise UserError(f"{what} is a finished run, whose fields are fixed; show its recipe instead")
+        experiment, schema = Folder(what).experiment(), Folder(what).schema()
+    else:
+        loaded = recipe.load(options.what)
+        prog = f"mmjax show {options.what}"
+        if options.help:
+            return _help(loaded, prog)
+        experiment = override.apply(loaded.experiment, options.overrides, prog=prog)
+        schema = experiment.data.fit()
+    found = mmjax.show.facts(experiment, schema)
+    _show(mmjax.show.table(found))
+    _say(found)
+    return 0
+
+
+def _help(loaded: recipe.Recipe, prog: str) -> int:
+    console = Console(highlight=False)
+    console.print(f"usage: {prog} [--workdir DIR] [--FIELD VALUE ...]\n", markup=False)
+    console.print(listing.flags(loaded.experiment, about=loaded.about))
+    return 0
+
+
+def _fresh(name: str) -> str:
+    """The first of runs/NAME-1, runs/NAME-2, ... that is not there yet."""
+    return next(str(path) for n in itertools.count(1) if not (path := Path("runs") / f"{name}-{n}").exists())
+
+
+def _show(what: Any) -> None:
+    Console(stderr=True).print(what)
+
+
+def _say(record: Any) -> None:
+    """One line of strict JSON on standard output, at once, so that a reader at the other end can go on."""
+    print(json.dumps(record, ensure_ascii=False, allow_nan=False), flush=True)

@@ -1,1 +1,11 @@
-"""(table of contents)"""
+"""From files to batches, on the host and in numpy.
+
+datasets     where examples come from: Manifest, Arrays, Tfds, Digits, rows given by hand
+fields       kinds of columns, and how each becomes an array
+tokenizers   texts to numbers
+transforms   what training does to an example
+schema       all fields of a data set, fitted
+examples     rows read by a schema
+pipeline     batches: endless and shuffled, or once through
+sources      manifests in four formats
+"""

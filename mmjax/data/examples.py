@@ -1,0 +1,171 @@
+"""Rows read by a schema: decoded once where memory allows, each by its number, none replaced."""
+
+import dataclasses
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from mmjax.core import Batch, Signal, UserError
+from mmjax.data.column import Column
+from mmjax.data.fields.field import Field
+from mmjax.data.schema import Schema
+from mmjax.data.sources import BadRow, Row, Source, fatal, nearest
+
+_CHUNK = 64  # cells a thread decodes at a time
+
+
+class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
+    """The examples of ``source`` in its order.
+
+    ``schema``: what was asked for; ``lacks``: modalities of which the source has no column, absent in every row;
+    ``rejects``: ``{"row", "file", "reason"}`` for each row left out; ``cut``: how many examples of each modality are
+    longer than the schema allows and lose a part in every batch.
+
+    All rows are decoded and verified at once if that takes at most ``cache_gb`` gigabytes, by an estimate from
+    16 rows; otherwise each when it is asked for. A row that turns out bad only then stops the run, or, with
+    "quarantine", is an example of which everything is absent and a line in ``rejects``.
+    """
+
+    def __init__(self, source: Source, schema: Schema, *, on_bad_row: str = "stop", cache_gb: float = 4.0):
+        self.schema = schema
+        self.name = source.name
+        self.rejects: list[dict[str, Any]] = []
+        self._source = source
+        self._stop = on_bad_row == "stop"
+        self._lock = threading.Lock()
+        self.lacks = _lacks(source, schema.inputs)
+        kept = self._whole()
+        self._columns = {
+            (part, name): Column(field, source.rows, kept)
+            for part, fields in (("inputs", schema.inputs), ("targets", schema.targets))
+            for name, field in fields.items()
+            if part == "inputs" or any(column in source.columns for column in field.columns)
+        }
+        self.cached = sum(column.estimate() for column in self._columns.values()) <= cache_gb * 1e9
+        if self.cached:
+            kept = self._decode(kept)
+        self._kept = kept
+        if not kept:
+            raise UserError(f"{self.name}: every row is bad; the first: {self.rejects[0]['reason']}")
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __getitem__(self, i: Any) -> Any:
+        """``{"inputs": {modality: array or None}, "targets": {...}}``, arrays read-only and in full length."""
+        if isinstance(i, slice):
+            return [self[k] for k in range(*i.indices(len(self)))]
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"{self.name} has {len(self)} examples, no number {i}")
+        i = int(i) % len(self)
+        example: dict[str, dict[str, np.ndarray | None]] = {"inputs": {}, "targets": {}}
+        try:
+            for (part, name), column in self._columns.items():
+                example[part][name] = column[i]
+        except BadRow as bad:
+            self._reject(bad)
+            for part, name in self._columns:
+                example[part][name] = None
+        return example
+
+    @property
+    def cut(self) -> dict[str, int]:
+        return {name: column.cut for (part, name), column in self._columns.items() if part == "inputs" and column.cut}
+
+    def batch(self, rows: Sequence[int] | np.ndarray, *, pad_to: int | None = None) -> Batch:
+        """The examples of these numbers, then padding rows, wholly masked, up to ``pad_to``."""
+        rows = np.asarray(rows, np.int64)
+        if not self.cached or (pad_to or 0) > len(rows):
+            return self.collate([self[int(i)] for i in rows], pad_to=pad_to)
+        signals: dict[str, dict[str, Signal]] = {"inputs": {}, "targets": {}}
+        for (part, name), column in self._columns.items():
+            signals[part][name] = column.field.batch(column.take(rows))
+        return self._batch(signals, len(rows))
+
+    def collate(self, examples: Sequence[Mapping[str, Mapping[str, Any]]], *, pad_to: int | None = None) -> Batch:
+        """Examples, as ``[i]`` gives them and transforms leave them, as one batch of numpy arrays."""
+        padding = [None] * max(0, (pad_to or 0) - len(examples))
+        signals: dict[str, dict[str, Signal]] = {"inputs": {}, "targets": {}}
+        for (part, name), column in self._columns.items():
+            signals[part][name] = column.field.batch([example[part][name] for example in examples] + padding)
+        return self._batch(signals, len(examples) + len(padding))
+
+    def where(self, i: int) -> str:
+        """``val.csv row 7``: where example ``i`` comes from."""
+        return str(self.row(i))
+
+    def row(self, i: int) -> Row:
+        """The row as it was read, cells and all."""
+        return self._source.rows[self._kept[i]]
+
+    def identity(self, i: int) -> str:
+        """What people know the example by: its cell in a column "id", else its first file, else its place."""
+        row = self.row(i)
+        if row.cell("id") is not None:
+            return str(row.cell("id"))
+        kinds = ("image", "audio", "sensor")
+        files = (row.cell(field.columns[0]) for field in self.schema.inputs.values() if field.kind in kinds)
+        return next((cell for cell in files if isinstance(cell, str)), str(row))
+
+    def _batch(self, signals: dict[str, dict[str, Signal]], size: int) -> Batch:
+        for name, field in self.schema.targets.items():
+            if name not in signals["targets"]:
+                signals["targets"][name] = field.batch([None] * size)
+        return Batch(inputs=signals["inputs"], targets=signals["targets"])
+
+    def _whole(self) -> list[int]:
+        """Numbers of the rows that could be split into cells at all."""
+        kept = []
+        for i, row in enumerate(self._source.rows):
+            if row.fault:
+                self._reject(row.bad(row.fault))
+            else:
+                kept.append(i)
+        return kept
+
+    def _decode(self, kept: list[int]) -> list[int]:
+        """Fill every column; the numbers of the rows of which every cell is good."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for column in self._columns.values():
+                starts = range(0, column.distinct, _CHUNK)
+                list(pool.map(lambda start, column=column: column.decode(start, start + _CHUNK), starts))
+        faults: dict[int, BadRow] = {}
+        for column in self._columns.values():
+            for i, bad in column.faults():
+                if kept[i] not in faults:
+                    faults[kept[i]] = BadRow(self._source.rows[kept[i]], bad.reason)
+        for i in sorted(faults):
+            self._reject(faults[i])
+        good = np.array([i not in faults for i in kept], bool)
+        for column in self._columns.values():
+            column.seal(good)
+        return [i for i in kept if i not in faults]
+
+    def _reject(self, bad: BadRow) -> None:
+        if self._stop:
+            raise fatal(bad)
+        record = {"row": bad.row.number, "file": bad.row.source, "reason": bad.reason}
+        with self._lock:
+            if record not in self.rejects:
+                self.rejects.append(record)
+
+
+def _lacks(source: Source, inputs: Mapping[str, Field]) -> tuple[str, ...]:
+    """Modalities without any column; UserError where that is all of them."""
+    lacks = tuple(name for name, field in inputs.items() if not set(field.columns) & set(source.columns))
+    if len(lacks) == len(inputs) and inputs:
+        column = next(iter(inputs.values())).columns[0]
+        raise UserError(
+            f"{source.name} has no column of any modality that was learned; "
+            f"it lacks {column!r}{nearest(column, source.columns)}"
+        )
+    return lacks
+
+
+def unlabelled(schema: Schema) -> Schema:
+    """The schema without targets, for rows whose answers are asked for."""
+    return dataclasses.replace(schema, targets={})

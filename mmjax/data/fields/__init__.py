@@ -1,0 +1,12 @@
+"""Kinds of columns: Image, Audio, Text, Sensor and Table go in; Class, Classes and Number should come out."""
+
+from mmjax.data.fields.audio import Audio
+from mmjax.data.fields.field import Field
+from mmjax.data.fields.image import Image
+from mmjax.data.fields.label import Class, Classes
+from mmjax.data.fields.number import Number
+from mmjax.data.fields.sensor import Sensor
+from mmjax.data.fields.table import Table
+from mmjax.data.fields.text import Text
+
+__all__ = ["Audio", "Class", "Classes", "Field", "Image", "Number", "Sensor", "Table", "Text"]

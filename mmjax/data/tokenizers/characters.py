@@ -1,0 +1,51 @@
+"""Texts to characters."""
+
+import dataclasses
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Characters:
+    """Composed (NFC) characters, at most ``limit`` of them, the commonest first in the learned ``vocabulary``.
+
+    Id 0 is padding, 1 a character that training never saw.
+    """
+
+    limit: int = 1_000
+    lower: bool = False
+    vocabulary: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return len(self.vocabulary) + 2
+
+    def fit(self, texts: Iterable[str]) -> "Characters":
+        if self.vocabulary:
+            return self
+        counts = Counter(character for text in texts for character in self.pieces(text))
+        common = sorted(counts, key=lambda character: (-counts[character], character))[: self.limit]
+        return dataclasses.replace(self, vocabulary=tuple(common))
+
+    def encode(self, text: str) -> np.ndarray:
+        return np.array([self._ids.get(character, 1) for character in self.pieces(text)], np.int32)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        names = ("", "�", *self.vocabulary)
+        return "".join(names[int(i)] for i in ids)
+
+    def pieces(self, text: str) -> list[str]:
+        """What each id of ``encode`` stands for."""
+        text = unicodedata.normalize("NFC", text)
+        return list(text.lower() if self.lower else text)
+
+    def describe(self) -> str:
+        return f"{len(self.vocabulary):,} characters"
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {character: i for i, character in enumerate(self.vocabulary, start=2)}

@@ -13,6 +13,7 @@ from typing import Any
 from mmjax.core.errors import UserError
 
 _LINEN_OWN = ("parent", "name")  # every linen module has these two; neither is configuration
+_MAPPING = "mapping"
 
 
 def fields(value: Any) -> tuple[str, ...]:
@@ -31,7 +32,9 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise TypeError(f"mapping keys must be strings, got {list(value)!r}")
-        return {key: to_plain(item) for key, item in value.items()}
+        items = {key: to_plain(item) for key, item in value.items()}
+        # A user's own key "type" (a column, say) must not read like the name of a class.
+        return {"type": _MAPPING, "items": items} if isinstance(items.get("type"), str) else items
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
         record = {"type": f"{kind.__module__}.{kind.__qualname__}"}
@@ -50,6 +53,8 @@ def from_plain(data: Any, *, allow: Sequence[type] = ()) -> Any:
         return tuple(from_plain(item, allow=allow) for item in data)
     if not isinstance(data, Mapping):
         return data
+    if data.get("type") == _MAPPING:
+        return {key: from_plain(item, allow=allow) for key, item in data["items"].items()}
     items = {key: from_plain(item, allow=allow) for key, item in data.items() if key != "type"}
     if "type" not in data or not isinstance(data["type"], str):
         return {key: from_plain(item, allow=allow) for key, item in data.items()}

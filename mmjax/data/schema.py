@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from mmjax.core import UserError
+from mmjax.core import Batch, UserError
 from mmjax.data import inference
 from mmjax.data.fields.field import Field, named
 from mmjax.data.sources import Rows, Source, nearest
@@ -17,6 +17,13 @@ class Schema:
     inputs: Mapping[str, Field]
     targets: Mapping[str, Field]
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def example(self, batch: int) -> Batch:
+        """A batch of absent examples: the shapes and types that these fields give."""
+        return Batch(
+            inputs={name: field.batch([None] * batch) for name, field in self.inputs.items()},
+            targets={name: field.batch([None] * batch) for name, field in self.targets.items()},
+        )
 
     def describe(self) -> list[tuple[str, str, str, str]]:
         """(name, kind, columns, facts) for every modality, target and column left out, for people."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from mmjax.core import UserError
 from mmjax.data import pipeline
@@ -72,7 +73,7 @@ class _Loop:
     def __init__(self, prepared: Prepared, folder: Folder | None, wish: Wish, *, quiet: bool):
         self.p, self.run_, self.folder, self.wish, self.quiet = prepared, prepared.experiment.run, folder, wish, quiet
         self.pending: list[dict[str, jax.Array]] = []
-        self.rate = prepared.experiment.optim.rate(self.run_.steps)
+        self.rate = jax.jit(prepared.experiment.optim.rate(self.run_.steps))
 
     def run(self) -> tuple[state.TrainState, dict[str, Any]]:
         """To the last step, then evaluate."""
@@ -125,7 +126,7 @@ class _Loop:
             if bad:
                 raise FloatingPointError(f"{bad[0]} is {float(row[bad[0]])} at step {at}; {self._advice()}")
         rows = {name: float(sum(row[name] for row in values) / len(values)) for name in values[0]}
-        rate = float(jax.device_get(self.rate(jax.device_put(step - 1))))
+        rate = float(jax.device_get(self.rate(jax.device_put(np.int32(step - 1)))))
         log.step(step, rows | {"lr": rate}, examples=len(values) * self.p.experiment.data.batch)
 
     def _advice(self) -> str:

@@ -1,10 +1,8 @@
 """The end of a run: what people read, and what scripts read."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
 
 from mmjax.train import report as page
 from mmjax.train.evaluate import Evaluation
@@ -40,34 +38,26 @@ def hardest(evaluation: Evaluation) -> list[dict[str, Any]]:
     for name, measure in evaluation.measures.items():
         field = evaluation.schema.targets[measure.target]
         if field.kind == "class" and name in evaluation.rows:
-            cases += _hardest(evaluation, evaluation.rows[name], field.names)
-    return sorted(cases, key=lambda case: -case["loss"])[:HARDEST]
+            cases += measure.hardest(evaluation.rows[name], names=field.names, count=HARDEST)
+    cases = sorted(cases, key=lambda case: -case["loss"])[:HARDEST]
+    return [case | _seen(evaluation, case["index"]) for case in cases]
 
 
-def _hardest(evaluation: Evaluation, rows: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    scores, targets = np.asarray(rows.scores, np.float64), np.asarray(rows.targets)
-    logs = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
-    real = np.flatnonzero(np.asarray(rows.mask))
-    loss = -logs[real, targets[real]]
-    found = []
-    for at in real[np.argsort(-loss, kind="stable")[:HARDEST]]:
-        guess = int(np.argmax(logs[at]))
-        found.append(
-            {
-                "row": evaluation.examples.where(int(at)),
-                "target": names[int(targets[at])],
-                "prediction": names[guess],
-                "probability": float(np.exp(logs[at, guess])),
-                "loss": float(-logs[at, targets[at]]),
-                "signals": _signals(evaluation.examples[int(at)]["inputs"], evaluation.schema.inputs),
-            }
-        )
-    return found
-
-
-def _signals(values: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: {"kind": fields[name].kind, "value": fields[name].show(value)}
-        for name, value in values.items()
-        if value is not None
+def _seen(evaluation: Evaluation, index: int) -> dict[str, Any]:
+    given = evaluation.examples[index]["inputs"]
+    row = evaluation.examples.row(index)
+    signals = {
+        name: {"kind": field.kind, "value": _value(field, row, given[name])}
+        for name, field in evaluation.schema.inputs.items()
+        if given.get(name) is not None
     }
+    return {"row": evaluation.examples.where(index), "signals": signals}
+
+
+def _value(field: Any, row: Any, value: Any) -> Any:
+    """What people look at: words and cells as they were written, everything else as it was read."""
+    if field.kind == "text":
+        return str(row.cell(field.columns[0]))
+    if field.kind == "table":
+        return {column: row.cell(column) for column in field.columns}
+    return value

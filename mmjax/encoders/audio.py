@@ -26,6 +26,7 @@ class Audio(linen.Module):
     depth: int = 2
     heads: int = 4
     convolutions: int = 2
+    channels: int = 32
     mlp: float = 4.0
     dropout: float = 0.0
     drop_path: float = 0.0
@@ -59,7 +60,7 @@ class Audio(linen.Module):
         return trunk(Tokens(values + positions.astype(values.dtype), mask), train=train)
 
     def _pictured(self, values: Float[Array, "b n f"], mask: Bool[Array, "b n"]) -> Float[Array, "b m d"]:
-        channels = nn.convolution.widths(self.width, self.convolutions)
+        channels = nn.convolution.channels(self.channels, self.convolutions)
         values = nn.Stem(channels, dtype=self.dtype, name="stem")(values[..., None], mask)
         values = values.reshape(*values.shape[:2], -1)
         return linen.Dense(self.width, dtype=jnp.dtype(self.dtype), name="embed")(values)

@@ -25,6 +25,7 @@ class Image(linen.Module):
     heads: int = 4
     patch: int = 4
     convolutions: int = 2
+    channels: int = 32
     mlp: float = 4.0
     dropout: float = 0.0
     drop_path: float = 0.0
@@ -64,7 +65,7 @@ class Image(linen.Module):
                 f"{self.convolutions} stride-2 convolutions shrink a picture; change patch or convolutions"
             )
         if self.convolutions:
-            channels = nn.convolution.widths(self.width, self.convolutions)
+            channels = nn.convolution.channels(self.channels, self.convolutions)
             values = nn.Stem(channels, dtype=self.dtype, name="stem")(values)
         b, h, w, c = values.shape
         values = jnp.pad(values, ((0, 0), (0, -h % size), (0, -w % size), (0, 0)))

@@ -7,9 +7,9 @@ from flax import linen
 from jaxtyping import Array, Bool, Float
 
 
-def widths(width: int, layers: int, *, least: int = 16) -> tuple[int, ...]:
-    """Channels of a stem whose last layer has ``width`` and each earlier one half of the next."""
-    return tuple(max(width >> (layers - 1 - i), min(least, width)) for i in range(layers))
+def channels(last: int, layers: int, *, least: int = 8) -> tuple[int, ...]:
+    """Channels of a stem's layers: ``last`` in the last, half of the next (but ``least``) in each before it."""
+    return tuple(max(last >> (layers - 1 - i), min(least, last)) for i in range(layers))
 
 
 class Stem(linen.Module):

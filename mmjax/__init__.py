@@ -14,6 +14,7 @@ _ROOMS = (
     "datasets",
     "encoders",
     "fields",
+    "flops",
     "fusion",
     "heads",
     "metrics",
@@ -21,6 +22,7 @@ _ROOMS = (
     "nn",
     "objectives",
     "predict",
+    "show",
     "train",
     "transforms",
 )

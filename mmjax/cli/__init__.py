@@ -15,11 +15,9 @@ from mmjax.cli import grammar
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     try:
-        options = grammar.parse(sys.argv[1:] if arguments is None else list(arguments))
+        return _run(grammar.parse(sys.argv[1:] if arguments is None else list(arguments)))
     except SystemExit as done:  # after --help, --version or one line about a mistake
         return int(done.code or 0)
-    try:
-        return _run(options)
     except BrokenPipeError:
         # The reader left, as `| head` does. What is still buffered must not raise again on the way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

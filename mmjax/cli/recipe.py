@@ -10,6 +10,10 @@ from typing import Any
 from mmjax.core import UserError
 from mmjax.train import Experiment
 
+# Functions that refuse what a recipe says without having begun on it: a value that has no such field
+# (``init_wrapper`` is linen's), a package that has no such name.
+_REFUSALS = {"__init__", "__post_init__", "init_wrapper", "__getattr__"}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -49,13 +53,14 @@ def _guarded(path: str, act: Callable[[], Any]) -> Any:
 def _reason(path: str, error: Exception) -> str | None:
     """What to tell about ``error``, or None where it did not come from the recipe."""
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == path]
-    if not lines:  # the recipe never ran
+    own = [i for i, frame in enumerate(frames) if frame.filename == path]
+    if not own:  # the recipe never ran
         line = f" line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         return f"{path}{line}: {getattr(error, 'msg', error)}" if isinstance(error, SyntaxError | ValueError) else None
+    line = f"{path} line {frames[own[-1]].lineno}"
     if isinstance(error, UserError):
-        return f"{path} line {lines[-1]}: {error}"
-    own = frames[-1].filename == path or frames[-1].name == "__getattr__"  # a package refuses a name
-    if own or isinstance(error, ImportError | SyntaxError):
-        return f"{path} line {lines[-1]}: {type(error).__name__}: {error}"
+        return f"{line}: {error}"
+    below = {frame.name for frame in frames[own[-1] + 1 :]}
+    if below <= _REFUSALS or isinstance(error, ImportError | SyntaxError):
+        return f"{line}: {type(error).__name__}: {error}"
     return None

@@ -1,0 +1,156 @@
+"""Answers from a trained run, for rows that may lack anything."""
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from mmjax.core import UserError
+from mmjax.data import pipeline
+from mmjax.data.examples import Examples, unlabelled
+from mmjax.data.schema import Schema
+from mmjax.data.sources import BadRow, Row, Source, nearest, read
+from mmjax.train.folder import Folder
+
+Record = dict[str, Any]
+
+
+class Predictor:
+    """A trained model with the schema of its data.
+
+    Called with a manifest's path, with rows (mappings from column to cell) or with one example by its
+    parts (``predictor(image="seven.png", table={"age": 41})``), it yields a record a row, in their order:
+
+        {"row": 0, "id": ..., "heads": {head: {"value", "probability", "probabilities"}}, "missing": [modalities]}
+
+    ``row`` counts from 0; ``id`` is the row's cell in a column of that name, else its first file, else its
+    place. A class has as value its name, several labels a list of those that are more likely than not, a
+    number itself in its own unit. A row that has nothing at all gets None for every value. Paths in a
+    manifest are relative to it; elsewhere they are as given.
+    """
+
+    def __init__(
+        self, model: Any, schema: Schema, weights: Any, *, targets: Mapping[str, str] | None = None, batch: int = 32
+    ):
+        """targets: by head, where its name is another than its target's. batch: rows that are computed at once."""
+        self.schema, self.batch = schema, batch
+        self._targets = dict(targets or {})
+        self._weights = weights
+        # Compiled twice at most: for one row, and for a batch, the last of which is padded with empty rows.
+        self._heads = jax.jit(lambda weights, inputs: dict(model.apply(weights, inputs, train=False).heads))
+
+    @classmethod
+    def load(cls, workdir: str | os.PathLike[str], *, batch: int = 32) -> "Predictor":
+        """The predictor of the run in ``workdir``. Raises UserError where there is none."""
+        folder = Folder(Path(workdir))
+        experiment, schema = folder.experiment(), folder.schema()
+        targets = {objective.head or objective.target: objective.target for objective in experiment.objectives.values()}
+        return cls(experiment.model, schema, folder.weights(), targets=targets, batch=batch)
+
+    def __call__(
+        self,
+        what: str | os.PathLike[str] | Iterable[Mapping[str, Any]] | None = None,
+        /,
+        *,
+        on_bad_row: str = "stop",
+        **parts: Any,
+    ) -> Iterator[Record]:
+        """Records of a manifest or of rows, one by one; or of the one example that ``parts`` make up.
+
+        on_bad_row: "stop" raises UserError for a row that cannot be read; with "quarantine" its record
+        has no heads, and the reason as ``error``.
+        """
+        if (what is None) == (not parts):
+            raise UserError("predict wants either a manifest or rows, or the parts of one example")
+        source = self._example(parts) if parts else _source(what)
+        return self._records(source, Examples(source, unlabelled(self.schema), on_bad_row=on_bad_row))
+
+    def _example(self, parts: Mapping[str, Any]) -> Source:
+        """One row out of its parts, each read once by itself so that a complaint can name it."""
+        cells: dict[str, Any] = {}
+        for name, value in parts.items():
+            if name not in self.schema.inputs:
+                raise UserError(f"this run has no modality {name!r}{nearest(name, self.schema.inputs)}")
+            columns = self.schema.inputs[name].columns
+            given = value if isinstance(value, Mapping) else {columns[0]: value}
+            for column in given:
+                if column not in columns:
+                    raise UserError(f"{name} has no column {column!r}{nearest(column, columns)}")
+            cells |= given
+            try:
+                self.schema.inputs[name].read(Row(given, name, 1))
+            except BadRow as bad:
+                raise UserError(f"{name}: {bad.reason}") from None
+        return Source("the example", tuple(cells), [Row(cells, "the example", 1)])
+
+    def _records(self, source: Source, examples: Examples) -> Iterator[Record]:
+        """Answers, with complaints between them where the rows stand that could not be read."""
+        rows = enumerate(source.rows)
+        for example, (heads, missing) in enumerate(self._answers(examples)):
+            bad = {reject["row"]: reject["reason"] for reject in examples.rejects}
+            for i, row in rows:
+                if row.number in bad:
+                    yield _complaint(i, row, bad[row.number])
+                else:
+                    yield {"row": i, "id": examples.identity(example), "heads": heads, "missing": missing}
+                if row.number == examples.row(example).number:
+                    break
+        bad = {reject["row"]: reject["reason"] for reject in examples.rejects}
+        for i, row in rows:
+            yield _complaint(i, row, bad[row.number])
+
+    def _answers(self, examples: Examples) -> Iterator[tuple[Record, list[str]]]:
+        """Heads and missing modalities of every example, in order."""
+        size = self.batch if len(examples) > 1 else 1
+        for batch, numbers in pipeline.sweep(examples, batch=size):
+            heads = jax.device_get(self._heads(self._weights, batch.inputs))
+            fields = {head: self._field(head) for head in heads if self._field(head) is not None}
+            for i in range(int((numbers >= 0).sum())):
+                missing = [name for name, signal in batch.inputs.items() if not signal.mask[i].any()]
+                nothing = len(missing) == len(batch.inputs)
+                yield {name: _value(fields[name], heads[name][i], nothing) for name in fields}, missing
+
+    def _field(self, head: str) -> Any:
+        """What a head's target is; None for a head that answers to no target."""
+        return self.schema.targets.get(self._targets.get(head, head))
+
+
+def _value(field: Any, output: np.ndarray, nothing: bool) -> Record:
+    """What one head says about one row."""
+    if nothing:
+        return {"value": None, "probability": None, "probabilities": None}
+    if field.kind == "number":
+        return {"value": float(field.restore(output)), "probability": None, "probabilities": None}
+    output = np.asarray(output, np.float64)[: len(field.names)]
+    likely = _softmax(output) if field.kind == "class" else 1 / (1 + np.exp(-output))
+    probabilities = dict(zip(field.names, likely.tolist(), strict=True))
+    if field.kind == "class":
+        value = field.names[int(likely.argmax())]
+        return {"value": value, "probability": probabilities[value], "probabilities": probabilities}
+    chosen = [name for name, p in probabilities.items() if p >= 0.5]
+    # Labels are taken to be independent, so the set is as likely as all of its decisions together.
+    together = math.prod(max(p, 1 - p) for p in probabilities.values())
+    return {"value": chosen, "probability": together, "probabilities": probabilities}
+
+
+def _source(what: Any) -> Source:
+    if isinstance(what, str | os.PathLike):
+        return read(what)
+    rows = [Row(cells, "the rows", i) for i, cells in enumerate(what, start=1)]
+    if not rows:
+        raise UserError("there are no rows to predict")
+    return Source("the rows", tuple(dict.fromkeys(column for row in rows for column in row.cells)), rows)
+
+
+def _complaint(i: int, row: Row, reason: str) -> Record:
+    name = row.cell("id")
+    return {"row": i, "id": None if name is None else str(name), "heads": {}, "missing": [], "error": reason}
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max())
+    return powers / powers.sum()

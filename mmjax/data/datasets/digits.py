@@ -28,7 +28,8 @@ class Digits:
     The same rows on every machine; 60 % are "train", 20 % "val" and 20 % "test", each class in proportion. The
     dials set how hard each modality is: ``blur`` the deviation of the noise on a picture, in shares of its
     range; ``hidden`` the rows of eight that a bar covers; ``snr`` the range of tone over noise in decibels;
-    ``typos`` the share of mistyped letters. At their defaults each modality alone leaves much in doubt, and together little.
+    ``typos`` the share of mistyped letters. At their defaults each modality alone leaves much in doubt,
+    and together little.
     """
 
     split: str = "train"

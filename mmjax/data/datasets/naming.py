@@ -12,7 +12,7 @@ NAMES = {
     "Polish": "zero jeden dwa trzy cztery pięć sześć siedem osiem dziewięć",
     "Spanish": "cero uno dos tres cuatro cinco seis siete ocho nueve",
     "Swahili": "sifuri moja mbili tatu nne tano sita saba nane tisa",
-    "Turkish": "sıfır bir iki üç dört beş altı yedi sekiz dokuz",
+    "Turkish": "s\u0131f\u0131r bir iki üç dört beş alt\u0131 yedi sekiz dokuz",
 }
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

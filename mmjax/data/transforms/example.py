@@ -1,0 +1,16 @@
+"""What a transform is given, and how it leaves the rest alone."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+Inputs = dict[str, np.ndarray | None]  # by modality; None is absent
+
+
+def changed(inputs: Inputs, modality: str, change: Callable[[np.ndarray], np.ndarray]) -> Inputs:
+    """``inputs`` with one modality changed; absent, it stays absent. Arrays given are never written to.
+
+    A transform draws its random numbers before it calls this, so that absence does not shift those of the next.
+    """
+    value = inputs.get(modality)
+    return inputs if value is None else {**inputs, modality: change(value)}

@@ -1,0 +1,29 @@
+"""What training does to token ids ``t``."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from mmjax.data.transforms.example import Inputs, changed
+
+
+@dataclasses.dataclass(frozen=True)
+class DropTokens:
+    """Leave out each token with this probability, or, with ``unknown``, make it the unknown one (1); one always stays."""
+
+    modality: str
+    probability: float = 0.1
+    unknown: bool = False
+
+    kinds: ClassVar[tuple[str, ...]] = ("text",)
+
+    def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
+        own = np.random.default_rng(rng.integers(2**63))
+
+        def thin(ids: np.ndarray) -> np.ndarray:
+            dropped = own.random(len(ids)) < self.probability
+            dropped[own.integers(len(ids))] = False
+            return np.where(dropped, np.int32(1), ids) if self.unknown else ids[~dropped]
+
+        return changed(inputs, self.modality, thin)

@@ -10,7 +10,7 @@ from mmjax.data.transforms.example import Inputs, changed
 
 @dataclasses.dataclass(frozen=True)
 class DropTokens:
-    """Leave out each token with this probability, or, with ``unknown``, make it the unknown one (1); one always stays."""
+    """Leave out each token with this probability, or with ``unknown`` put the unknown one (1); one always stays."""
 
     modality: str
     probability: float = 0.1

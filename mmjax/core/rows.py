@@ -29,7 +29,7 @@ class Rows:
     scores: Array
     targets: Array
     mask: Array
-    index: Array | None = None
+    index: Array = None
 
 
 def pair(outputs: Outputs, batch: Batch, *, target: str, head: str | None = None, classes: bool = False) -> Rows:

@@ -1,1 +1,10 @@
-"""(table of contents)"""
+"""What evaluation measures: on the device each batch's rows, on the host figures with 95 % intervals."""
+
+from mmjax.core.rows import Rows
+from mmjax.metrics.classification import Classification
+from mmjax.metrics.difference import paired
+from mmjax.metrics.multilabel import MultiLabel
+from mmjax.metrics.regression import Regression
+from mmjax.metrics.rows import gather
+
+__all__ = ["Classification", "MultiLabel", "Regression", "Rows", "gather", "paired"]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mmjax.data.fields.field import Field
-from mmjax.data.sources import BadRow, Row
+from mmjax.data.sources import BadRow, Lazy, Row
 
 _PROBES = 16  # cells decoded to estimate the memory for all
 
@@ -98,7 +98,11 @@ class Column:
 def _shared(field: Field, rows: Sequence[Row], kept: Sequence[int]) -> tuple[list[int], np.ndarray]:
     """Rows that are the first with their cell, and for each kept row which of these it shares."""
     column = field.columns[0]
-    if len(field.columns) > 1 or not any(isinstance(rows[i].cells.get(column), str) for i in kept[:_PROBES]):
+    if (
+        isinstance(rows, Lazy)
+        or len(field.columns) > 1
+        or not any(isinstance(rows[i].cells.get(column), str) for i in kept[:_PROBES])
+    ):
         return list(kept), np.arange(len(kept))
     firsts: list[int] = []
     slots = np.zeros(len(kept), np.int64)

@@ -13,7 +13,7 @@ from mmjax.core import Batch, Signal, UserError
 from mmjax.data.column import Column
 from mmjax.data.fields.field import Field
 from mmjax.data.schema import Schema
-from mmjax.data.sources import BadRow, Row, Source, fatal, nearest
+from mmjax.data.sources import BadRow, Lazy, Row, Source, fatal, nearest
 
 _CHUNK = 64  # cells a thread decodes at a time
 
@@ -119,6 +119,8 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
 
     def _whole(self) -> list[int]:
         """Numbers of the rows that could be split into cells at all."""
+        if isinstance(self._source.rows, Lazy):  # made, not split
+            return list(range(len(self._source.rows)))
         kept = []
         for i, row in enumerate(self._source.rows):
             if row.fault:

@@ -5,6 +5,7 @@ the user is asked to declare it. The rules, in order:
 
 * no cell filled, or all cells the same: left out;
 * every cell names a file: image, audio or sensor by its extension; only some do: an error;
+* arrays: uint8 ``h w`` or ``h w c`` an image, floats ``t c`` a sensor, other shapes an error;
 * encoded bytes: image or audio by their first bytes;
 * 95 % or more are numbers: a number of the table (the rest are bad rows); but whole numbers that only count
   the rows up: left out;
@@ -17,6 +18,8 @@ import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from mmjax.core import UserError
 from mmjax.data.fields import Audio, Class, Classes, Image, Number, Sensor, Table, Text
@@ -65,7 +68,7 @@ def target(source: Source, column: str) -> Field:
     cells = _filled(source, column)
     if not cells:
         raise UserError(f"{source.name}: column {column!r} has no label in any row")
-    if any(isinstance(cell, list | tuple) for cell in cells):
+    if any(isinstance(cell, list | tuple | np.ndarray) for cell in cells):
         return Classes(column)
     if all(_is_number(cell) and not isinstance(cell, bool) for cell in cells):
         values = {float(cell) for cell in cells}
@@ -91,7 +94,9 @@ def _kind(source: Source, column: str) -> str:
         return "empty in every row"
     if all(isinstance(cell, bytes) for cell in cells):
         return "audio" if cells[0][:4] in (b"RIFF", b"fLaC", b"OggS", b"ID3\x03", b"ID3\x04") else "image"
-    if any(isinstance(cell, list | tuple | dict | bytes) for cell in cells):
+    if all(isinstance(cell, np.ndarray) for cell in cells):
+        return _array_kind(source, column, cells[0])
+    if any(isinstance(cell, list | tuple | dict | bytes | np.ndarray) for cell in cells):
         raise UserError(f"{source.name}: column {column!r} holds lists or objects; declare inputs without it")
     file = _file_kind(source, column, cells)
     if file:
@@ -99,6 +104,17 @@ def _kind(source: Source, column: str) -> str:
     if len({spelled(cell) for cell in cells}) == 1 and len(cells) == len(source.rows) > 1:
         return f"always {spelled(cells[0])[:_CATEGORY_LENGTH]!r}"
     return _table_kind(cells)
+
+
+def _array_kind(source: Source, column: str, first: np.ndarray) -> str:
+    if first.dtype == np.uint8 and (first.ndim == 2 or (first.ndim == 3 and first.shape[-1] in (1, 3))):
+        return "image"
+    if first.dtype.kind == "f" and first.ndim == 2:
+        return "sensor"
+    raise UserError(
+        f"{source.name}: column {column!r} holds arrays {first.dtype} {first.shape}, which may be anything; "
+        "declare inputs"
+    )
 
 
 def _table_kind(cells: Sequence[Any]) -> str:

@@ -1,7 +1,9 @@
 """Where examples come from. Each has ``fit() -> Schema`` and ``open(schema) -> Examples``."""
 
+from mmjax.data.datasets.arrays import Arrays
 from mmjax.data.datasets.digits import Digits
 from mmjax.data.datasets.fold import Fold
 from mmjax.data.datasets.manifest import Manifest
+from mmjax.data.datasets.tfds import Tfds
 
-__all__ = ["Digits", "Fold", "Manifest"]
+__all__ = ["Arrays", "Digits", "Fold", "Manifest", "Tfds"]

@@ -85,7 +85,7 @@ class Class:
 
 @dataclasses.dataclass(frozen=True)
 class Classes:
-    """Any number of labels a row: a list, or text parted by ``separator``.
+    """Any number of labels a row: a list, text parted by ``separator``, or an array of 0 and 1, one for each name.
 
     An empty list is an answer, none of them; an empty cell or null is no answer, so masked. To say
     "none" in a CSV, write the separator alone.
@@ -112,12 +112,20 @@ class Classes:
     def fit(self, rows: Rows) -> "Classes":
         if self.names:
             return self
+        flags = next(rows.each(lambda row: _flags(row, self.column or "")), None)
+        if flags is not None:
+            return dataclasses.replace(self, names=tuple(str(i) for i in range(len(flags))))
         names = ordered(label for labels in rows.each(self._labels) for label in labels)
         if not names:
             raise UserError(f"no training row has a label in column {self.column!r}")
         return dataclasses.replace(self, names=names)
 
     def read(self, row: Row) -> np.ndarray | None:
+        flags = _flags(row, self.column or "")
+        if flags is not None:
+            if flags.shape != self.shape or not np.isin(flags, (0, 1)).all():
+                raise row.bad(f"{self.column} is not {len(self.names)} numbers of 0 or 1")
+            return flags.astype(np.float32)
         labels = self._labels(row)
         if labels is None:
             return None
@@ -146,6 +154,11 @@ class Classes:
     @cached_property
     def _codes(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.names)}
+
+
+def _flags(row: Row, column: str) -> np.ndarray | None:
+    cell = row.cell(column)
+    return cell if isinstance(cell, np.ndarray) and cell.dtype.kind in "buif" and cell.ndim == 1 else None
 
 
 def labels(row: Row, column: str, separator: str) -> list[str] | None:

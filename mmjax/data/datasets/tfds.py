@@ -48,7 +48,7 @@ class Tfds:
                 raise UserError(f"{self.name} has no feature {self.label!r}{nearest(self.label, features)}")
             targets[self.label] = _target(self.label, features[self.label])
         if not inputs:
-            inputs, left_out = _inputs({name: f for name, f in features.items() if name not in targets})
+            inputs, left_out = _inputs({name: features[name] for name in sorted(features) if name not in targets})
         source = _source(builder, self.name, self.split)
         schema = schemas.fit(source, inputs=inputs, targets=targets, on_bad_row=self.on_bad_row)
         return dataclasses.replace(schema, left_out=left_out)
@@ -86,7 +86,7 @@ def _source(builder: Any, name: str, split: str) -> Source:
         raise UserError(f"{name} has no rows in split {split!r}")
     names = {key: found for key, feature in features.items() if (found := _names(feature))}
     label = f"{name} {split}"
-    return Source(label, tuple(features), Lazy(label, len(data), lambda i: _cells(data[i], names)))
+    return Source(label, tuple(sorted(features)), Lazy(label, len(data), lambda i: _cells(data[i], names)))
 
 
 def _cells(example: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mmjax.core import UserError, plain
 from mmjax.train import checkpoint, sharding, state
 from mmjax.train.experiment import Experiment
 
-CONFIG, SCHEMA, CHECKPOINTS = "config.json", "schema.json", "checkpoints"
+CONFIG, SCHEMA, CHECKPOINTS, REJECTS = "config.json", "schema.json", "checkpoints", "rejects.jsonl"
 # What may differ when a run goes on: how long and how often, and on which devices.
 _FREE = ("run", "mesh", "evaluators")
 
@@ -36,6 +36,11 @@ class Folder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / SCHEMA, plain.to_plain(schema))
         write_json(self.path / CONFIG, plain.to_plain(experiment))
+
+    def write_rejects(self, rejects: list[dict[str, Any]]) -> None:
+        """Name every row that was left out, and why."""
+        lines = [json.dumps(reject, ensure_ascii=False) + "\n" for reject in rejects]
+        (self.path / REJECTS).write_text("".join(lines), encoding="utf-8")
 
     def experiment(self) -> Experiment:
         """The experiment as it was run."""

@@ -25,7 +25,7 @@ from mmjax.train.folder import CHECKPOINTS, Folder
 from mmjax.train.log import Log
 from mmjax.train.prepare import Prepared, prepare
 from mmjax.train.signals import Interrupted, Wish
-from mmjax.train.summary import summarise
+from mmjax.train.summary import introduction, summarise
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ def train(experiment: Experiment, *, workdir: str | Path | None = None, quiet: b
     with Wish() as wish, jax.set_mesh(prepared.mesh):
         loop = _Loop(prepared, folder, wish, quiet=quiet)
         final, evaluations = loop.run()
+    _write_rejects(prepared, folder)
     seconds = time.monotonic() - begun
     step, weights = int(final.step), state.weights(final)
     report = {"workdir": workdir and str(workdir), "step": step, "seconds": round(seconds, 2)}
@@ -84,9 +85,12 @@ class _Loop:
         with self._checkpoints() as saved:
             now, start = self._start(saved, batches)
             with self._log(start) as log, jax.transfer_guard("disallow"):
+                for line in introduction(self.p, start):
+                    log.say(line)
                 for step in range(start + 1, self.run_.steps + 1):
                     now, metrics = self.p.step(now, place.put(next(batches), self.p.mesh))
                     self.pending.append(metrics)
+                    log.tick(step)
                     self._after(step, start, now, batches, log, saved)
                 evaluations = self._evaluate(now, log)
         return now, evaluations
@@ -152,6 +156,14 @@ class _Loop:
             return
         with checkpoint.opened(self.folder.path / CHECKPOINTS, keep=self.run_.keep) as saved:
             yield saved
+
+
+def _write_rejects(prepared: Prepared, folder: Folder | None) -> None:
+    """A line for every row that was left out, from whichever file."""
+    opened = [prepared.examples, *(evaluation.examples for evaluation in prepared.evaluations.values())]
+    rejects = [reject for examples in opened for reject in examples.rejects]
+    if rejects and folder is not None and jax.process_index() == 0:
+        folder.write_rejects(rejects)
 
 
 def _due(step: int, every: int) -> bool:

@@ -4,12 +4,29 @@ from typing import Any
 
 import jax
 
+from mmjax.core import trees
 from mmjax.train import report as page
 from mmjax.train.evaluate import Evaluation
 from mmjax.train.folder import Folder
 from mmjax.train.prepare import Prepared
 
 HARDEST = 12
+
+
+def introduction(prepared: Prepared, start: int) -> list[str]:
+    """What is about to be trained on what, in a few lines."""
+    parameters = trees.count(prepared.shapes.params)
+    mesh = " x ".join(f"{axis} {size}" for axis, size in prepared.mesh.shape.items() if size > 1) or "one device"
+    lines = [f"{len(prepared.examples):,} examples, {parameters:,} parameters, {mesh}"]
+    for name, kind, columns, facts in prepared.schema.describe():
+        lines.append(f"  {name}: {kind}" + (f" from {columns}" if columns != name else "") + f", {facts}")
+    opened = [prepared.examples, *(evaluation.examples for evaluation in prepared.evaluations.values())]
+    for examples in opened:
+        if examples.rejects:
+            lines.append(f"  {examples.name}: {len(examples.rejects)} bad rows left out, listed in rejects.jsonl")
+        for modality, count in examples.cut.items():
+            lines.append(f"  {examples.name}: {modality} of {count} examples is longer than the model takes, and cut")
+    return [*lines, f"going on after step {start}"] if start else lines
 
 
 def summarise(
@@ -20,7 +37,7 @@ def summarise(
     report = report | {
         "subsets": subsets,
         "schema": prepared.schema.describe(),
-        "parameters": sum(leaf.size for leaf in jax.tree.leaves(prepared.shapes.params)),
+        "parameters": trees.count(prepared.shapes.params),
     }
     if jax.process_index() > 0:
         return report

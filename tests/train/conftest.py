@@ -20,9 +20,9 @@ def config():
         model=Multimodal(
             encoders={
                 "image": encoders.Image(width=16, depth=1, heads=2, patch=4),
-                "text": encoders.Text(width=16, depth=1, heads=2, vocabulary=64),
+                "text": encoders.Text(width=16, depth=1, heads=2, vocabulary=128),
             },
-            fusion=fusion.Joint(width=16, depth=1, heads=2),
+            fusion=fusion.Bottleneck(width=16, depth=1, heads=2, bottlenecks=2),
             heads={"label": heads.Classify(classes=10)},
         ),
         data=datasets.Digits(split="train", batch=16),
@@ -61,8 +61,12 @@ def start(tmp_path):
         script.write_text(RECIPE + code)
         # Only the count of fake devices is this process's own; whatever the parent set must not leak in.
         env = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS",)}
-        env |= {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
         cwd = Path(__file__).resolve().parents[2]
+        env |= {
+            "JAX_PLATFORMS": "cpu",
+            "JAX_NUM_CPU_DEVICES": str(devices),
+            "JAX_COMPILATION_CACHE_DIR": str(cwd / ".jax_cache"),
+        }
         return subprocess.Popen([sys.executable, str(script)], env=env, cwd=cwd, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
 

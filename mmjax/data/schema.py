@@ -7,7 +7,7 @@ from typing import Any
 from mmjax.core import Batch, UserError
 from mmjax.data import inference
 from mmjax.data.fields.field import Field, named
-from mmjax.data.sources import Rows, Source, nearest
+from mmjax.data.sources import Lazy, Rows, Source, nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +50,9 @@ def fit(
     targets' and those ``aside`` is inferred. Raises UserError for a column that is not there or that cannot
     be learned from.
     """
-    if on_bad_row not in ("stop", "quarantine"):
-        raise UserError(f"on_bad_row is {on_bad_row!r}; it can be 'stop' or 'quarantine'")
     rows = Rows(source.rows, on_bad_row)
+    if not isinstance(source.rows, Lazy):  # those are made, not split into cells
+        rows = rows.whole()
     targets = {name: named(field, name) for name, field in targets.items()}
     if label is not None and label not in targets:
         _require(source, label)

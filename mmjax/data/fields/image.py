@@ -16,6 +16,7 @@ from mmjax.data.sources import Row, Rows
 LARGEST = 64_000_000  # pixels; a picture of more is refused by its header, before it can fill the memory
 _WIDEST = 224  # pixels; the longest side of a size that nobody asked for
 _HEADERS, _PICTURES = 1000, 128  # training rows looked at for the size, and for channels, mean and deviation
+_ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 lie on their side
 _OPENING = threading.Lock()
 
 
@@ -115,7 +116,11 @@ class Image:
             height, width = _array(row, self.column, cell).shape[:2]
             return height, width
         with _opened(row, cell) as picture:
-            turned = picture.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5-8 lie on their side
+            try:
+                # A PNG would be decoded to look for EXIF behind its pixels; turned ones are rare enough to do without.
+                turned = picture.format != "PNG" and picture.getexif().get(_ORIENTATION, 1) >= 5
+            except Exception as error:  # as when decoding
+                raise row.bad(f"{_shown(cell)} {_why(error)}") from None
             return (picture.width, picture.height) if turned else (picture.height, picture.width)
 
     def _shows_colour(self, row: Row) -> bool | None:
@@ -129,8 +134,7 @@ class Image:
             try:
                 plain = _plain(PIL.ImageOps.exif_transpose(picture), self.background)
             except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, EOFError and more
-                what = "is truncated" if "truncated" in str(error) else f"cannot be decoded ({error})"
-                raise row.bad(f"{_shown(cell)} {what}") from None
+                raise row.bad(f"{_shown(cell)} {_why(error)}") from None
         mode = "L" if self.channels == 1 else "RGB"
         if plain.mode != mode:
             plain = plain.convert(mode)
@@ -195,8 +199,7 @@ def _opened(row: Row, cell: str | bytes) -> Any:
         try:
             picture = PIL.Image.open(file)
         except Exception as error:  # as when decoding, and UnidentifiedImageError
-            known = "cannot identify" not in str(error)
-            raise row.bad(f"{_shown(cell)} is not a picture that Pillow knows" + f" ({error})" * known) from None
+            raise row.bad(f"{_shown(cell)} {_why(error)}") from None
         finally:
             PIL.Image.MAX_IMAGE_PIXELS = limit
     if picture.width * picture.height > LARGEST:
@@ -209,6 +212,14 @@ def _opened(row: Row, cell: str | bytes) -> Any:
 
 def _shown(cell: str | bytes) -> str:
     return cell if isinstance(cell, str) else "the picture"
+
+
+def _why(error: Exception) -> str:
+    if "truncated" in str(error).lower():
+        return "is truncated"
+    if "cannot identify" in str(error):
+        return "is not a picture that Pillow knows"
+    return f"cannot be decoded ({error})"
 
 
 def _plain(picture: Any, background: int) -> Any:

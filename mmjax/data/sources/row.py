@@ -91,6 +91,20 @@ class Rows:
     rows: Sequence[Row]
     on_bad_row: str = "stop"
 
+    def __post_init__(self) -> None:
+        if self.on_bad_row not in ("stop", "quarantine"):
+            raise UserError(f"on_bad_row is {self.on_bad_row!r}; it can be 'stop' or 'quarantine'")
+
+    def whole(self) -> "Rows":
+        """The rows that could be split into cells at all; where bad rows stop the run, the first that could not does."""
+        kept = []
+        for row in self.rows:
+            if not row.fault:
+                kept.append(row)
+            elif self.on_bad_row == "stop":
+                raise fatal(row.bad(row.fault))
+        return Rows(kept, self.on_bad_row)
+
     def each(self, read: Callable[[Row], T | None], *, limit: int | None = None) -> Iterator[T]:
         """``read(row)`` for every good row that has something; at most ``limit`` rows, evenly spaced."""
         chosen = range(len(self.rows))
@@ -99,7 +113,7 @@ class Rows:
         for i in chosen:
             row = self.rows[int(i)]
             try:
-                value = None if row.fault else read(row)
+                value = read(row)
             except BadRow as bad:
                 if self.on_bad_row == "stop":
                     raise fatal(bad) from None

@@ -1,0 +1,66 @@
+"""How figures are named and written for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_TITLES = {
+    "auroc": "AUROC",
+    "calibration_error": "calibration error (ECE)",
+    "f1": "F1",
+    "majority": "always the majority answer",
+    "r2": "R²",
+    "subset_accuracy": "all labels right",
+    "lr": "learning rate",
+    "grad_norm": "gradient norm",
+}
+_SHARES = (
+    "accuracy",
+    "balanced_accuracy",
+    "subset_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "majority",
+    "calibration_error",
+)
+ABSENT = "\N{EN DASH}"
+_AVERAGES = ("macro", "micro", "weighted")
+
+
+def title(name: str) -> str:
+    """``f1_macro`` as ``F1, macro``."""
+    stem, _, average = name.rpartition("_")
+    if average in _AVERAGES:
+        return f"{title(stem)}, {average}"
+    return _TITLES.get(name, name.replace("_", " "))
+
+
+def is_share(name: str) -> bool:
+    """Whether a figure is a share of the rows, and so is written in per cent."""
+    stem, _, average = name.rpartition("_")
+    return name in _SHARES or (average in _AVERAGES and stem in _SHARES)
+
+
+def number(name: str, value: float | None) -> str:
+    """A figure's value."""
+    if value is None:
+        return ABSENT
+    return f"{100 * value:.1f} %" if is_share(name) else f"{value:.4g}"
+
+
+def interval(name: str, figure: Mapping[str, Any]) -> str:
+    """A figure's interval; empty where it has none."""
+    if figure.get("low") is None or figure.get("high") is None:
+        return ""
+    if is_share(name):
+        return f"{100 * figure['low']:.1f} to {100 * figure['high']:.1f} %"
+    return f"{figure['low']:.4g} to {figure['high']:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as ``1 h 02 min``, ``3 min 07 s`` or ``8.2 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

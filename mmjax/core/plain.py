@@ -22,6 +22,11 @@ def fields(value: Any) -> tuple[str, ...]:
     return tuple(f.name for f in dataclasses.fields(value) if f.init and f.name not in own)
 
 
+def common(kind: type, value: Any) -> dict[str, Any]:
+    """Those of ``value``'s fields that ``kind`` has too, by name: ``Trunk(**common(Trunk, encoder))``."""
+    return {name: getattr(value, name) for name in fields(value) if name in fields(kind)}
+
+
 def to_plain(value: Any) -> Any:
     """``value`` as JSON-ready data; a dataclass becomes ``{"type": "module.Class", field: ...}``.
 

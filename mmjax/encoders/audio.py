@@ -6,16 +6,16 @@ from flax import linen
 from jaxtyping import Array, Bool, Float
 
 from mmjax import nn
-from mmjax.core import Signal, Tokens
+from mmjax.core import Signal, Tokens, plain
 
 
 class Audio(linen.Module):
     """Waveform to log-mel frames to tokens in time.
 
-    With ``convolutions`` = n, n stride-2 convolutions over time and frequency make one token of every 2**n
-    frames; this learns from little data. With 0, two convolutions over time alone make one of every 2 frames,
-    as in Whisper (Radford et al., 2022, https://arxiv.org/abs/2212.04356). ``rate`` is that of the waveform in
-    Hz, ``window`` and ``hop`` are in seconds. A ``depth`` of 0 leaves the front end alone.
+    With ``convolutions`` = n, n stride-2 convolutions over time and frequency, the last with ``channels``, make
+    one token of every 2**n frames; this learns from little data. With 0, two convolutions over time alone make
+    one of every 2 frames, as in Whisper (Radford et al., 2022, https://arxiv.org/abs/2212.04356). ``rate`` is
+    that of the waveform in Hz, ``window`` and ``hop`` are in seconds. A ``depth`` of 0 leaves the front end alone.
     """
 
     rate: int = 16_000
@@ -34,6 +34,11 @@ class Audio(linen.Module):
     remat: bool = False
     dtype: str = "float32"
 
+    def tokens(self, samples: int) -> int:
+        """How many tokens a recording of so many samples gives."""
+        frames = -(-samples // round(self.hop * self.rate))
+        return -(-frames // 2 ** (self.convolutions or 1))
+
     @linen.compact
     def __call__(self, signal: Signal, *, train: bool) -> Tokens:
         signal = jax.tree.map(jnp.asarray, signal)
@@ -41,23 +46,10 @@ class Audio(linen.Module):
             signal.values, signal.mask, rate=self.rate, mels=self.mels, window=self.window, hop=self.hop
         )
         values = frames.values.astype(jnp.dtype(self.dtype))
-        if self.convolutions:
-            values, mask = self._pictured(values, frames.mask), frames.mask[:, :: 2**self.convolutions]
-        else:
-            values, mask = self._timed(values, frames.mask), frames.mask[:, ::2]
-        positions = nn.position.sinusoids(jnp.arange(values.shape[1]), self.width)
-        trunk = nn.Trunk(
-            self.depth,
-            self.heads,
-            mlp=self.mlp,
-            dropout=self.dropout,
-            drop_path=self.drop_path,
-            scan=self.scan,
-            remat=self.remat,
-            dtype=self.dtype,
-            name="trunk",
-        )
-        return trunk(Tokens(values + positions.astype(values.dtype), mask), train=train)
+        values = self._pictured(values, frames.mask) if self.convolutions else self._timed(values, frames.mask)
+        values += nn.position.sinusoids(jnp.arange(values.shape[1]), self.width).astype(values.dtype)
+        mask = frames.mask[:, :: 2 ** (self.convolutions or 1)]
+        return nn.Trunk(**plain.common(nn.Trunk, self), name="trunk")(Tokens(values, mask), train=train)
 
     def _pictured(self, values: Float[Array, "b n f"], mask: Bool[Array, "b n"]) -> Float[Array, "b m d"]:
         channels = nn.convolution.channels(self.channels, self.convolutions)

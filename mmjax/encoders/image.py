@@ -6,16 +6,16 @@ from flax import linen
 from jaxtyping import Array, Float
 
 from mmjax import nn
-from mmjax.core import Signal, Tokens, UserError, masks
+from mmjax.core import Signal, Tokens, UserError, masks, plain
 
 
 class Image(linen.Module):
     """A vision transformer (Dosovitskiy et al., 2020, https://arxiv.org/abs/2010.11929): one token a patch.
 
     ``patch`` is in pixels. With ``convolutions`` = n, n stride-2 convolutions come first and each of them
-    halves the patch, so n = log2(patch) makes the stem convolutional throughout. Pictures may have any
-    size; they are padded with 0 to whole patches. uint8 pixels are scaled to -1..1, floats taken as they are.
-    A ``depth`` of 0 leaves the front end alone.
+    halves the patch, so n = log2(patch) makes the stem convolutional throughout; the last of them has
+    ``channels``. Pictures may have any size; they are padded with 0 to whole patches. uint8 pixels are scaled
+    to -1..1, floats taken as they are. A ``depth`` of 0 leaves the front end alone.
 
     Raises UserError where the convolutions do not divide the patch.
     """
@@ -33,6 +33,10 @@ class Image(linen.Module):
     remat: bool = False
     dtype: str = "float32"
 
+    def tokens(self, height: int, width: int) -> int:
+        """How many tokens a picture gives."""
+        return -(-height // self.patch) * -(-width // self.patch)
+
     @linen.compact
     def __call__(self, signal: Signal, *, train: bool) -> Tokens:
         signal = jax.tree.map(jnp.asarray, signal)
@@ -40,36 +44,21 @@ class Image(linen.Module):
         if signal.values.dtype == jnp.uint8:
             values = values / 127.5 - 1
         grid = self._patches(values.astype(jnp.dtype(self.dtype)))
-        rows, columns = grid.shape[1:3]
-        values = grid.reshape(grid.shape[0], rows * columns, self.width)
-        values = values + nn.position.sinusoids_2d(rows, columns, self.width).astype(values.dtype)
+        b, rows, columns, width = grid.shape
+        values = grid.reshape(b, rows * columns, width)
+        values += nn.position.sinusoids_2d(rows, columns, width).astype(values.dtype)
         mask = jnp.broadcast_to(masks.present(signal.mask)[:, None], values.shape[:2])
-        trunk = nn.Trunk(
-            self.depth,
-            self.heads,
-            mlp=self.mlp,
-            dropout=self.dropout,
-            drop_path=self.drop_path,
-            scan=self.scan,
-            remat=self.remat,
-            dtype=self.dtype,
-            name="trunk",
-        )
-        return trunk(Tokens(values, mask), train=train)
+        return nn.Trunk(**plain.common(nn.Trunk, self), name="trunk")(Tokens(values, mask), train=train)
 
     def _patches(self, values: Float[Array, "b h w c"]) -> Float[Array, "b i j d"]:
         size, rest = divmod(self.patch, 2**self.convolutions)
-        if rest:
+        if rest or not size:
             raise UserError(
-                f"patch={self.patch} is not a multiple of {2**self.convolutions}, to which "
-                f"{self.convolutions} stride-2 convolutions shrink a picture; change patch or convolutions"
+                f"patch={self.patch} is not a multiple of {2**self.convolutions}, by which "
+                f"convolutions={self.convolutions} shrinks a picture; change one of them"
             )
         if self.convolutions:
             channels = nn.convolution.channels(self.channels, self.convolutions)
             values = nn.Stem(channels, dtype=self.dtype, name="stem")(values)
-        b, h, w, c = values.shape
-        values = jnp.pad(values, ((0, 0), (0, -h % size), (0, -w % size), (0, 0)))
-        rows, columns = values.shape[1] // size, values.shape[2] // size
-        values = values.reshape(b, rows, size, columns, size, c).swapaxes(2, 3)
-        values = values.reshape(b, rows, columns, size * size * c)
+        values = nn.embed.patches(values, rows=size, columns=size)
         return linen.Dense(self.width, dtype=jnp.dtype(self.dtype), name="embed")(values)

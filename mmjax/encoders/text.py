@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from mmjax import nn
-from mmjax.core import Signal, Tokens
+from mmjax.core import Signal, Tokens, plain
 
 
 class Text(linen.Module):
@@ -27,13 +27,18 @@ class Text(linen.Module):
     remat: bool = False
     dtype: str = "float32"
 
+    def tokens(self, length: int) -> int:
+        """How many tokens a text of so many gives."""
+        return length
+
     @linen.compact
     def __call__(self, signal: Signal, *, train: bool) -> Tokens:
         signal = jax.tree.map(jnp.asarray, signal)
         dtype = jnp.dtype(self.dtype)
         ids = jnp.where(signal.mask, signal.values, 0)
-        init = linen.initializers.normal(0.5)
-        values = linen.Embed(self.vocabulary, self.width, dtype=dtype, embedding_init=init, name="embed")(ids)
+        values = linen.Embed(
+            self.vocabulary, self.width, dtype=dtype, embedding_init=nn.embed.lookup_init, name="embed"
+        )(ids)
         positions = signal.positions
         if positions is None:
             positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
@@ -41,15 +46,5 @@ class Text(linen.Module):
             values = values + nn.position.Learned(self.length, name="position")(positions, self.width).astype(dtype)
         else:
             values = values + nn.position.sinusoids(positions, self.width).astype(dtype)
-        trunk = nn.Trunk(
-            self.depth,
-            self.heads,
-            mlp=self.mlp,
-            dropout=self.dropout,
-            drop_path=self.drop_path,
-            scan=self.scan,
-            remat=self.remat,
-            dtype=self.dtype,
-            name="trunk",
-        )
-        return trunk(Tokens(values, signal.mask, signal.segments, signal.positions), train=train)
+        tokens = Tokens(values, signal.mask, signal.segments, signal.positions)
+        return nn.Trunk(**plain.common(nn.Trunk, self), name="trunk")(tokens, train=train)

@@ -7,7 +7,7 @@ from flax import linen
 from jaxtyping import Array, Bool, Float
 
 from mmjax import nn
-from mmjax.core import Tokens, UserError, masks
+from mmjax.core import Tokens, UserError, masks, plain
 
 
 class Bottleneck(linen.Module):
@@ -40,7 +40,7 @@ class Bottleneck(linen.Module):
         own, here = {}, {}
         for name in names:
             values = masks.zeroed(streams[name].values, streams[name].mask)
-            own[name] = linen.Dense(self.width, dtype=dtype, name=f"project_{name}")(values)
+            own[name] = nn.embed.project(self.width, stream=name, dtype=self.dtype)(values)
             here[name] = masks.present(streams[name].mask)
         shared = self._start(len(own[names[0]]))
         for i in range(self.depth):
@@ -71,14 +71,7 @@ class Bottleneck(linen.Module):
         mask: Bool[Array, "b n"],
         train: bool,
     ) -> tuple[Float[Array, "b n d"], Float[Array, "b s d"]]:
-        block = nn.Block(
-            self.heads,
-            mlp=self.mlp,
-            dropout=self.dropout,
-            drop_path=self.drop_path,
-            dtype=self.dtype,
-            name=name,
-        )
+        block = nn.Block(**plain.common(nn.Block, self), name=name)
         everyone = jnp.concatenate([mask, jnp.ones(shared.shape[:2], bool)], axis=1)
         tokens = jnp.concatenate([own, shared], axis=1)
         tokens = nn.block.apply(block, tokens, masks.attention(everyone, everyone), train=train, remat=self.remat)

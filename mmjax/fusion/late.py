@@ -10,7 +10,7 @@ from mmjax.core import Tokens, masks
 
 
 class Late(linen.Module):
-    """Streams pooled and joined: one token a row.
+    """Streams pooled and joined: one token a row, or one for each of up to ``segments`` packed examples.
 
     Each stream's mean is projected without bias and the projections are added up, which is the same as one
     linear layer over their concatenation; an absent stream adds nothing. ``depth`` residual MLPs follow.
@@ -20,18 +20,21 @@ class Late(linen.Module):
     depth: int = 0
     mlp: float = 4.0
     dropout: float = 0.0
+    segments: int = 0
     dtype: str = "float32"
 
     @linen.compact
     def __call__(self, streams: Mapping[str, Tokens], *, train: bool) -> Tokens:
         dtype = jnp.dtype(self.dtype)
-        total, here = jnp.zeros((), dtype), jnp.zeros((), bool)
-        for name in sorted(streams):
-            pooled = nn.pool.mean(streams[name].values, streams[name].mask)
-            total += linen.Dense(self.width, use_bias=False, dtype=dtype, name=f"project_{name}")(pooled)
-            here |= masks.present(streams[name].mask)
+        pooled = {name: nn.pool.means(streams[name], segments=self.segments) for name in sorted(streams)}
+        total = sum(
+            linen.Dense(self.width, use_bias=False, dtype=dtype, name=f"project_{name}")(part.values)
+            for name, part in pooled.items()
+        )
         for i in range(self.depth):
             normed = linen.LayerNorm(dtype=dtype, name=f"norm_{i}")(total)
             mlp = nn.Mlp(self.mlp, dropout=self.dropout, dtype=self.dtype, name=f"mlp_{i}")
             total += mlp(normed, train=train)
-        return Tokens(masks.zeroed(total, here)[:, None], here[:, None])
+        here = jnp.any(jnp.stack([part.mask for part in pooled.values()]), axis=0)
+        ids = jnp.where(here, jnp.arange(1, self.segments + 1), 0) if self.segments else None
+        return Tokens(masks.zeroed(jnp.asarray(total), here), here, ids)

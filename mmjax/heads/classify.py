@@ -4,26 +4,33 @@ from flax import linen
 from jaxtyping import Array, Float
 
 from mmjax import nn
-from mmjax.core import Tokens
+from mmjax.core import Tokens, plain
 
 
 class Classify(linen.Module):
-    """Logits ``b classes`` in float32: masked mean, LayerNorm, linear layer."""
+    """Logits ``b classes`` in float32; of rows that pack up to ``segments`` examples, ``b segments classes``."""
 
     classes: int
     dropout: float = 0.0
+    segments: int = 0
 
     @linen.compact
-    def __call__(self, tokens: Tokens, *, train: bool) -> Float[Array, "b k"]:
-        return nn.Readout(self.classes, dropout=self.dropout, name="readout")(tokens, train=train)
+    def __call__(self, tokens: Tokens, *, train: bool) -> Float[Array, "b *s k"]:
+        readout = nn.Readout(self.classes, **plain.common(nn.Readout, self), name="readout")
+        return readout(tokens, train=train)
 
 
 class MultiLabel(linen.Module):
-    """A logit in float32 for each of ``labels``, any number of which may hold: ``b labels``."""
+    """A logit in float32 for each of ``labels``, any number of which may hold: ``b labels``.
+
+    Of rows that pack up to ``segments`` examples, ``b segments labels``.
+    """
 
     labels: int
     dropout: float = 0.0
+    segments: int = 0
 
     @linen.compact
-    def __call__(self, tokens: Tokens, *, train: bool) -> Float[Array, "b k"]:
-        return nn.Readout(self.labels, dropout=self.dropout, name="readout")(tokens, train=train)
+    def __call__(self, tokens: Tokens, *, train: bool) -> Float[Array, "b *s k"]:
+        readout = nn.Readout(self.labels, **plain.common(nn.Readout, self), name="readout")
+        return readout(tokens, train=train)

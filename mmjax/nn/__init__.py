@@ -1,6 +1,6 @@
 """Layers that encoders, fusions and heads are made of."""
 
-from mmjax.nn import block, convolution, mel, pool, position
+from mmjax.nn import block, convolution, embed, mel, pool, position
 from mmjax.nn.attention import Attention
 from mmjax.nn.block import Block, Mlp
 from mmjax.nn.convolution import Stem
@@ -16,6 +16,7 @@ __all__ = [
     "Trunk",
     "block",
     "convolution",
+    "embed",
     "mel",
     "pool",
     "position",

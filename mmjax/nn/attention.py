@@ -13,12 +13,13 @@ class Attention(linen.Module):
 
     Kernels are kept per head (query, key, value ``d k h``; out ``k h d``), so that a sharding rule can
     split the heads. The softmax is in float32 whatever ``dtype`` is. Masked keys have to be finite.
+    ``key_bias`` is there for published weights alone: the softmax does not see it, so it never learns.
 
     Raises UserError where ``heads`` does not divide the width.
     """
 
     heads: int
-    key_bias: bool = True
+    key_bias: bool = False
     dtype: str = "float32"
 
     @linen.compact

@@ -33,7 +33,7 @@ class Block(linen.Module):
     mlp: float = 4.0
     dropout: float = 0.0
     drop_path: float = 0.0
-    key_bias: bool = True
+    key_bias: bool = False
     dtype: str = "float32"
 
     @linen.compact

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Bool, Float
 
+from mmjax.core import masks
+
 
 def channels(last: int, layers: int, *, least: int = 8) -> tuple[int, ...]:
     """Channels of a stem's layers: ``last`` in the last, half of the next (but ``least``) in each before it."""
@@ -13,10 +15,10 @@ def channels(last: int, layers: int, *, least: int = 8) -> tuple[int, ...]:
 
 
 class Stem(linen.Module):
-    """3 x 3 convolutions with stride 2, each followed by LayerNorm over its channels and GELU.
+    """Convolutions of size 3 and stride 2 over time or a picture, each with LayerNorm over its channels and GELU.
 
     Early convolutions make small transformers train better (Xiao et al., 2021,
-    https://arxiv.org/abs/2106.14881). The norm is by position, so that padding never moves real values.
+    https://arxiv.org/abs/2106.14881). The norm is position by position, so padding never moves real values.
     """
 
     channels: Sequence[int]
@@ -24,16 +26,18 @@ class Stem(linen.Module):
 
     @linen.compact
     def __call__(
-        self, values: Float[Array, "b h w c"], mask: Bool[Array, "b h"] | None = None
-    ) -> Float[Array, "b i j d"]:
-        """``mask`` tells which of the rows ``h`` are real; the others count as zeros in every layer."""
-        dtype = jnp.dtype(self.dtype)
-        for i, channels in enumerate(self.channels):
-            if mask is not None:
-                values = jnp.where(mask[:, :, None, None], values, 0)
-                mask = mask[:, ::2]
-            values = linen.Conv(
-                channels, (3, 3), strides=2, padding=((1, 1), (1, 1)), dtype=dtype, name=f"convolution_{i}"
-            )(values)
-            values = linen.gelu(linen.LayerNorm(dtype=dtype, name=f"norm_{i}")(values))
-        return values
+        self, values: Float[Array, "b n *s c"], mask: Bool[Array, "b n"] | None = None
+    ) -> Float[Array, "b m *r d"]:
+        """``mask`` tells which positions along the first axis are real: the rest count as 0 in every layer.
+
+        What comes out is real where every ``2 ** len(channels)``-th position of the mask is, and 0 elsewhere.
+        """
+        dtype, axes = jnp.dtype(self.dtype), values.ndim - 2
+        for i, width in enumerate(self.channels):
+            values = values if mask is None else masks.zeroed(values, mask)
+            convolution = linen.Conv(
+                width, (3,) * axes, strides=2, padding=((1, 1),) * axes, dtype=dtype, name=f"convolution_{i}"
+            )
+            values = linen.gelu(linen.LayerNorm(dtype=dtype, name=f"norm_{i}")(convolution(values)))
+            mask = None if mask is None else mask[:, ::2]
+        return values if mask is None else masks.zeroed(values, mask)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Bool, Float
 
-from mmjax.core import masks
+from mmjax.core import Tokens, UserError, masks
 from mmjax.nn.attention import Attention
 
 
@@ -13,6 +13,25 @@ def mean(values: Float[Array, "b n d"], mask: Bool[Array, "b n"]) -> Float[Array
     total = jnp.sum(masks.zeroed(values, mask), axis=1, dtype=jnp.float32)
     count = jnp.sum(mask, axis=1, keepdims=True, dtype=jnp.float32)
     return (total / jnp.maximum(count, 1)).astype(values.dtype)
+
+
+def means(tokens: Tokens, *, segments: int = 0) -> Tokens:
+    """One token a row, its mean; of packed rows one for each of the segments 1 to ``segments``.
+
+    Raises UserError for packed rows where ``segments`` is 0.
+    """
+    if not segments:
+        if tokens.segments is not None:
+            raise UserError("these rows are packed: set segments= to the most examples that a row may hold")
+        return Tokens(mean(tokens.values, tokens.mask)[:, None], masks.present(tokens.mask)[:, None])
+    given = tokens.mask.astype(jnp.int32) if tokens.segments is None else tokens.segments
+    ids = jnp.arange(1, segments + 1)
+    own = (given[:, None] == ids[:, None]) & tokens.mask[:, None]  # b s n
+    count = jnp.sum(own, axis=2, dtype=jnp.float32)
+    share = own / jnp.maximum(count, 1)[..., None]
+    values = masks.zeroed(tokens.values, tokens.mask).astype(jnp.float32)
+    pooled = jnp.einsum("bsn,bnd->bsd", share, values, precision="highest").astype(tokens.values.dtype)
+    return Tokens(pooled, count > 0, jnp.where(count > 0, ids, 0))
 
 
 def first(values: Float[Array, "b n d"], mask: Bool[Array, "b n"]) -> Float[Array, "b d"]:

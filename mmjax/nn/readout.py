@@ -9,14 +9,19 @@ from mmjax.nn import pool
 
 
 class Readout(linen.Module):
-    """Masked mean, LayerNorm and a linear layer to ``outputs`` numbers, all in float32."""
+    """Masked mean, LayerNorm and a linear layer to ``outputs`` numbers, all in float32.
+
+    With ``segments`` = s, rows pack up to s examples, and each of them has its own answer: ``b s k``.
+    """
 
     outputs: int
     dropout: float = 0.0
+    segments: int = 0
 
     @linen.compact
-    def __call__(self, tokens: Tokens, *, train: bool) -> Float[Array, "b k"]:
-        pooled = pool.mean(tokens.values.astype(jnp.float32), tokens.mask)
-        pooled = linen.LayerNorm(name="norm")(pooled)
+    def __call__(self, tokens: Tokens, *, train: bool) -> Float[Array, "b *s k"]:
+        tokens = tokens.replace(values=tokens.values.astype(jnp.float32))
+        pooled = pool.means(tokens, segments=self.segments).values
+        pooled = linen.LayerNorm(name="norm")(pooled if self.segments else pooled[:, 0])
         pooled = linen.Dropout(self.dropout, deterministic=not train)(pooled)
         return linen.Dense(self.outputs, name="project")(pooled)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array
 
-from mmjax.core import Tokens, masks
+from mmjax.core import Tokens, masks, plain
 from mmjax.nn.block import Block, apply
 
 
@@ -21,7 +21,7 @@ class Trunk(linen.Module):
     mlp: float = 4.0
     dropout: float = 0.0
     drop_path: float = 0.0
-    key_bias: bool = True
+    key_bias: bool = False
     scan: bool = False
     remat: bool = False
     dtype: str = "float32"
@@ -42,15 +42,7 @@ class Trunk(linen.Module):
         return tokens.replace(values=masks.zeroed(values, tokens.mask))
 
     def _block(self, name: str) -> Block:
-        return Block(
-            self.heads,
-            mlp=self.mlp,
-            dropout=self.dropout,
-            drop_path=self.drop_path,
-            key_bias=self.key_bias,
-            dtype=self.dtype,
-            name=name,
-        )
+        return Block(**plain.common(Block, self), name=name)
 
     def _scanned(self, values: Array, allowed: Array, train: bool) -> Array:
         def step(block: Block, carry: Array, allowed: Array) -> tuple[Array, None]:
@@ -61,7 +53,7 @@ class Trunk(linen.Module):
             step,
             variable_axes={"params": 0},
             split_rngs={"params": True, "dropout": True},
-            in_axes=linen.broadcast,
+            in_axes=linen.broadcast,  # pyright: ignore[reportArgumentType]
             length=self.depth,
         )
         return layers(self._block("blocks"), values, allowed)[0]

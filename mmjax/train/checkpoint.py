@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from mmjax.core import UserError
@@ -32,13 +33,14 @@ class Checkpoints:
         if self.latest() == step:
             return
         self.wait()
-        items = {"state": state, "data": {"position": json.dumps(data)}}
+        items = {"state": state, "data": {"position": json.dumps(data), "step": np.asarray(step)}}
         self._pending = self._checkpointer.save_checkpointables_async(step, items, force=True)
 
     def restore(self, abstract: Any) -> tuple[Any, dict[str, Any]]:
         """The last state, laid out as the shapes and shardings of ``abstract`` say, and its data position."""
         try:
-            items = self._checkpointer.load_checkpointables(None, {"state": abstract, "data": {"position": ""}})
+            wanted = {"state": abstract, "data": {"position": "", "step": np.asarray(0)}}
+            items = self._checkpointer.load_checkpointables(None, wanted)
         except (ValueError, KeyError, OSError) as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UserError(f"{self._checkpointer.directory}: the checkpoint can't be read: {first}") from error

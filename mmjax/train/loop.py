@@ -19,7 +19,7 @@ import numpy as np
 
 from mmjax.core import UserError
 from mmjax.data import pipeline
-from mmjax.train import checkpoint, place, state
+from mmjax.train import checkpoint, place, sharding, state
 from mmjax.train.experiment import Experiment
 from mmjax.train.folder import CHECKPOINTS, Folder
 from mmjax.train.log import Log
@@ -130,7 +130,8 @@ class _Loop:
             if bad:
                 raise FloatingPointError(f"{bad[0]} is {float(row[bad[0]])} at step {at}; {self._advice()}")
         rows = {name: float(sum(row[name] for row in values) / len(values)) for name in values[0]}
-        rate = float(jax.device_get(self.rate(jax.device_put(np.int32(step - 1)))))
+        at = jax.device_put(np.int32(step - 1), sharding.replicated(self.p.mesh))
+        rate = float(jax.device_get(self.rate(at)))
         log.step(step, rows | {"lr": rate}, examples=len(values) * self.p.experiment.data.batch)
 
     def _advice(self) -> str:

@@ -37,10 +37,10 @@ class Digits:
     augment: tuple[Any, ...] = ()
     seed: int = 0
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    blur: float = 0.35
-    hidden: int = 2
-    snr: tuple[float, float] = (-18.0, 0.0)
-    typos: float = 0.2
+    blur: float = 0.17
+    hidden: int = 1
+    snr: tuple[float, float] = (-12.0, 2.0)
+    typos: float = 0.25
 
     def __post_init__(self) -> None:
         if self.split not in _SPLITS:

@@ -117,8 +117,9 @@ class Image:
             return height, width
         with _opened(row, cell) as picture:
             try:
-                # A PNG would be decoded to look for EXIF behind its pixels; turned ones are rare enough to do without.
-                turned = picture.format != "PNG" and picture.getexif().get(_ORIENTATION, 1) >= 5
+                # Of a TIFF Pillow gives the turned size already; a PNG would have to be decoded to look behind its
+                # pixels, and turned ones are rare.
+                turned = picture.format not in ("PNG", "TIFF") and picture.getexif().get(_ORIENTATION, 1) >= 5
             except Exception as error:  # as when decoding
                 raise row.bad(f"{_shown(cell)} {_why(error)}") from None
             return (picture.width, picture.height) if turned else (picture.height, picture.width)

@@ -96,7 +96,7 @@ class Rows:
             raise UserError(f"on_bad_row is {self.on_bad_row!r}; it can be 'stop' or 'quarantine'")
 
     def whole(self) -> "Rows":
-        """The rows that could be split into cells at all; where bad rows stop the run, the first that could not does."""
+        """The rows that could be split into cells at all; "stop" raises for the first that could not."""
         kept = []
         for row in self.rows:
             if not row.fault:

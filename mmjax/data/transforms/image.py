@@ -20,11 +20,12 @@ class Crop:
     kinds: ClassVar[tuple[str, ...]] = ("image",)
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
+        top, left = rng.integers(0, 2 * self.margin + 1, size=2)
+
         def cut(picture: np.ndarray) -> np.ndarray:
             height, width, channels = picture.shape
             room = np.full((height + 2 * self.margin, width + 2 * self.margin, channels), self.fill, picture.dtype)
             room[self.margin : self.margin + height, self.margin : self.margin + width] = picture
-            top, left = rng.integers(0, 2 * self.margin + 1, size=2)
             return room[top : top + height, left : left + width]
 
         return changed(inputs, self.modality, cut)

@@ -27,7 +27,8 @@ def put(batch: Any, mesh: jax.sharding.Mesh) -> Any:
     place = sharding.batch_sharding(mesh)
     if jax.process_count() == 1:
         return jax.device_put(batch, place)
-    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(place, np.asarray(x)), batch)
+    with jax.transfer_guard("allow"):  # asked for, though jax counts this way of asking as implicit
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(place, np.asarray(x)), batch)
 
 
 def check_batch(size: int, pieces: int, mesh: jax.sharding.Mesh, *, where: str) -> None:

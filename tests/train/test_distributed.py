@@ -13,7 +13,10 @@ if {processes} > 1:
 import mmjax
 from mmjax import train
 experiment = config()
-experiment = dataclasses.replace(experiment, run=dataclasses.replace(experiment.run, save_every=4))
+# Plain descent: Adam would blow the rounding of a gradient that is truly zero up to its whole rate.
+optim = dataclasses.replace(experiment.optim, rule=train.Sgd(), lr=0.05, average=0.0)
+run = dataclasses.replace(experiment.run, save_every=4)
+experiment = dataclasses.replace(experiment, optim=optim, run=run)
 result = mmjax.train(experiment, workdir={workdir!r}, quiet=True)
 assert len(jax.devices()) == 2 and jax.process_count() == {processes}
 if jax.process_index() == 0:
@@ -34,12 +37,12 @@ def test_two_processes_are_one(start, tmp_path):
     out, err = one.communicate(timeout=300)
     assert one.returncode == 0, err
 
+    np.testing.assert_allclose(curve(both), curve(alone), rtol=0, atol=1e-5)
     left, right = json.loads(said[0][0].splitlines()[-1]), json.loads(out.splitlines()[-1])
     assert left["count"] == right["count"] > 300
     mine, theirs = left["heads"]["label"], right["heads"]["label"]
     assert mine["confusion"] == theirs["confusion"]
     np.testing.assert_allclose(mine["log_loss"]["value"], theirs["log_loss"]["value"], atol=1e-5)
-    np.testing.assert_allclose(curve(both), curve(alone), rtol=0, atol=1e-5)
 
 
 def curve(folder):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 
 METRICS, TENSORBOARD = "metrics.jsonl", "tensorboard"
 _FLUSH = 10  # seconds after which TensorBoard sees an event
@@ -35,15 +35,14 @@ class Log:
             MofNCompleteColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[facts]}"),
-            TimeRemainingColumn(),
             console=self._console,
             disable=not self._live,
             expand=True,
             refresh_per_second=4,
-            speed_estimate_period=120,
         )
         self._task = self._bar.add_task("", total=steps, completed=start, facts="")
         self._logged, self._since = start, 0.0
+        self._first: tuple[int, float] | None = None  # step and time of the first point, by when all is compiled
 
     def __enter__(self) -> "Log":
         if self._folder is not None:
@@ -73,10 +72,9 @@ class Log:
         record = {name: float(value) for name, value in values.items()}
         record["examples_per_second"] = examples / seconds
         self._write(step, {"step": step, **record}, record)
-        facts = _facts(record)
+        facts = f"{_facts(record)}{self._left(step)}"
         self._bar.update(self._task, completed=step, facts=facts)
-        left = self._bar.tasks[0].time_remaining
-        self._plain(f"step {step}/{self._steps}  {facts}" + (f"  {_clock(left)} left" if left else ""))
+        self._plain(f"step {step}/{self._steps}  {facts}")
         self._logged, self._since = step, time.monotonic()
 
     def tick(self, step: int) -> None:
@@ -105,6 +103,15 @@ class Log:
             self._console.print(text, markup=False)
         else:
             self._plain(text)
+
+    def _left(self, step: int) -> str:
+        """The time left at the pace since the first point, evaluations included."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = step, now
+            return ""
+        first, since = self._first
+        return f"  {_clock((self._steps - step) * (now - since) / (step - first))} left" if step < self._steps else ""
 
     def _plain(self, text: str) -> None:
         if not self._live and not self._quiet:

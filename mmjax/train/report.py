@@ -63,17 +63,24 @@ def show(report: Mapping[str, Any]) -> None:
 def tables(report: Mapping[str, Any]) -> list[RenderableType]:
     """For every evaluation and head: figures with intervals, and each class where there are few; then the subsets."""
     found: list[RenderableType] = [Text(f"\n{_summary(report)}\n")]
-    for name, evaluation in report.get("evaluations", {}).items():
-        for head, metrics in evaluation["heads"].items():
-            parts = [_figures(f"{name} · {head}", metrics)]
-            if 1 < len(metrics.get("per_class", {})) <= _CLASSES:
-                parts.append(_classes(metrics["per_class"]))
-            found.append(Columns(parts, padding=(0, 3)))
+    for name, results in report.get("evaluations", {}).items():
+        found += evaluation(name, results)
     for name, subsets in report.get("subsets", {}).items():
         heads = dict.fromkeys(head for results in subsets.values() for head in results)
         found += [_subsets(f"{name} · {head} by what is given", subsets, head) for head in heads]
     if report.get("workdir"):
         found.append(Text(f"report: {Path(report['workdir']) / HTML}\n", style="dim"))
+    return found
+
+
+def evaluation(name: str, results: Mapping[str, Any]) -> list[RenderableType]:
+    """``{"count", "heads": {head: metrics}}`` of one data set, a table a head."""
+    found: list[RenderableType] = []
+    for head, metrics in results["heads"].items():
+        parts = [_figures(f"{name} · {head}", metrics)]
+        if 1 < len(metrics.get("per_class", {})) <= _CLASSES:
+            parts.append(_classes(metrics["per_class"]))
+        found.append(Columns(parts, padding=(0, 3)))
     return found
 
 

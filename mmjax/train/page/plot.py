@@ -67,16 +67,16 @@ def waveform(samples: Float[np.ndarray, " t"], *, rate: int) -> str:
 
 
 def spectrogram(samples: Float[np.ndarray, " t"], *, rate: int) -> str:
-    """Power by time (across) and frequency up to half of ``rate`` (up), 80 dB deep, as the address of a PNG."""
+    """Power by time (across) and frequency up to half of ``rate`` (up), 60 dB deep, as the address of a PNG."""
     from matplotlib import colormaps
 
     samples = samples[: LONGEST * rate]
-    size = min(512, len(samples))
+    size = min(512, len(samples), max(64, 2 ** (max(1, len(samples) // 8).bit_length() - 1)))
     starts = np.linspace(0, len(samples) - size, min(_POINTS, len(samples) - size + 1)).astype(int)
     frames = samples[starts[:, None] + np.arange(size)] * np.hanning(size)
     power = np.square(np.abs(np.fft.rfft(frames, axis=1))).T[::-1]
-    decibel = 10 * np.log10(np.maximum(power / max(power.max(), 1e-20), 1e-8))
-    return _png((255 * colormaps["magma"](1 + decibel / 80)[..., :3]).astype(np.uint8))
+    decibel = 10 * np.log10(np.maximum(power / max(power.max(), 1e-20), 1e-6))
+    return _png((255 * colormaps["magma"](1 + decibel / 60)[..., :3]).astype(np.uint8))
 
 
 def image(values: Shaped[np.ndarray, "h w c"]) -> str:

@@ -151,7 +151,7 @@ def test_signals_are_shown_as_they_are(tmp_path):
     np.testing.assert_array_equal(np.asarray(Image.open(color)), PIXELS)
     stretched = np.asarray(Image.open(grey))
     assert stretched.shape == (8, 8) and stretched.min() == 0 and stretched.max() == 255
-    assert Image.open(spectrogram).size[1] == 257
+    assert Image.open(spectrogram).size[1] == 129
     with wave.open(sound) as file:
         assert file.getframerate() == 8000
         samples = np.frombuffer(file.readframes(-1), "<i2") / 32767

@@ -53,7 +53,7 @@ def stream(
     """Batches of ``batch`` examples for ever, shuffled anew in every epoch, which batches may straddle.
 
     Shard (p, P) gets its contiguous slice of each, so that P processes see together what one would.
-    Transforms draw from a generator keyed by the seed and the example's place in the stream. Raises
+    Each transform draws from a generator keyed by the seed, the example's place in the stream and its own. Raises
     UserError where ``batch`` does not divide by P, or a transform does not fit the data.
     """
     first, last = _slice(batch, shard)
@@ -70,9 +70,9 @@ def stream(
         changed = []
         for place, row in zip(places, rows, strict=True):
             example = examples[int(row)]
-            inputs, rng = example["inputs"], draws.at(int(place))
-            for transform in augment:
-                inputs = transform(inputs, rng)
+            inputs = example["inputs"]
+            for i, transform in enumerate(augment):
+                inputs = transform(inputs, draws.at(int(place), i))
             changed.append({"inputs": inputs, "targets": example["targets"]})
         return examples.collate(changed)
 
@@ -152,13 +152,17 @@ class _Order:
 
 
 class _Draws:
-    """A generator for each place, by setting Philox's counter: five times cheaper than seeding a new one."""
+    """A generator for each place and transform, by setting Philox's counter: five times cheaper than seeding a new one.
+
+    What one transform draws, or does not because its modality is absent, shifts nothing for the next.
+    """
 
     def __init__(self, seed: int):
         self._bits = np.random.Philox(seed)
+        self._generator = np.random.Generator(self._bits)
         self._start: Any = self._bits.state
 
-    def at(self, place: int) -> np.random.Generator:
-        self._start["state"]["counter"][:] = (0, 0, place, 0)
+    def at(self, place: int, transform: int) -> np.random.Generator:
+        self._start["state"]["counter"][:] = (0, transform, place, 0)
         self._bits.state = self._start
-        return np.random.Generator(self._bits)
+        return self._generator

@@ -9,7 +9,8 @@ import pytest
 from mmjax import datasets, fields, transforms
 from mmjax.core import UserError
 from mmjax.data import pipeline
-from mmjax.data.sources import Source
+from mmjax.data.examples import Examples
+from mmjax.data.sources import Lazy, Source
 
 ROWS = 23
 AUGMENT = (transforms.Crop("image", margin=1), transforms.Noise("audio"), transforms.DropTokens("text", 0.3))
@@ -91,6 +92,19 @@ def test_augmentation_is_drawn_anew_for_every_place(examples):
     assert not np.isclose(waves[0], waves[1]).all(axis=1).any()
 
 
+def test_an_absent_modality_shifts_no_random_numbers(examples):
+    rows = Lazy("rows", ROWS, lambda i: {k: v for k, v in examples.row(i).cells.items() if k != "image"})
+    without = Examples(Source("rows", ("audio", "text", "row"), rows), examples.schema)
+    for a, b in zip(
+        take(pipeline.stream(examples, batch=8, seed=3, augment=AUGMENT), 3),
+        take(pipeline.stream(without, batch=8, seed=3, augment=AUGMENT), 3),
+        strict=True,
+    ):
+        assert not b.inputs["image"].mask.any()
+        for name in ("audio", "text"):
+            assert_equal(a.inputs[name], b.inputs[name])
+
+
 @pytest.mark.parametrize("processes", [1, 2, 4])
 def test_a_sweep_has_every_example_once_in_order(examples, processes):
     numbers = []
@@ -138,7 +152,7 @@ def test_transforms_never_touch_what_is_cached(examples):
 
 def test_rows_decoded_on_demand_stream_the_same(examples):
     source = Source("rows", ("image", "audio", "text", "row"), examples._source.rows)
-    lazy = type(examples)(source, examples.schema, cache_gb=0)
+    lazy = Examples(source, examples.schema, cache_gb=0)
     assert not lazy.cached
     assert_equal(
         take(pipeline.stream(examples, batch=8, seed=3, augment=AUGMENT), 4),

@@ -8,9 +8,6 @@ Inputs = dict[str, np.ndarray | None]  # by modality; None is absent
 
 
 def changed(inputs: Inputs, modality: str, change: Callable[[np.ndarray], np.ndarray]) -> Inputs:
-    """``inputs`` with one modality changed; absent, it stays absent. Arrays given are never written to.
-
-    A transform draws its random numbers before it calls this, so that absence does not shift those of the next.
-    """
+    """``inputs`` with one modality changed; absent, it stays absent. Arrays given are never written to."""
     value = inputs.get(modality)
     return inputs if value is None else {**inputs, modality: change(value)}

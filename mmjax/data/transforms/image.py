@@ -20,9 +20,8 @@ class Crop:
     kinds: ClassVar[tuple[str, ...]] = ("image",)
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
-        top, left = rng.integers(0, 2 * self.margin + 1, size=2)
-
         def cut(picture: np.ndarray) -> np.ndarray:
+            top, left = rng.integers(0, 2 * self.margin + 1, size=2)
             height, width, channels = picture.shape
             room = np.full((height + 2 * self.margin, width + 2 * self.margin, channels), self.fill, picture.dtype)
             room[self.margin : self.margin + height, self.margin : self.margin + width] = picture
@@ -42,8 +41,8 @@ class Flip:
     kinds: ClassVar[tuple[str, ...]] = ("image",)
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
-        turned = rng.random() < self.probability
         side = 1 if self.axis == "horizontal" else 0
+        turned = rng.random() < self.probability
         return changed(inputs, self.modality, lambda picture: np.flip(picture, side) if turned else picture)
 
 
@@ -51,7 +50,7 @@ class Flip:
 class Affine:
     """Turn by up to ``degrees``, move by up to ``shift`` of the side, and scale by up to a share ``scale``, each way.
 
-    Bilinear about the centre; what comes in from outside has the value ``fill``.
+    Bilinear about the centre, by Pillow; what comes in from outside has the value ``fill``.
     """
 
     modality: str
@@ -63,18 +62,26 @@ class Affine:
     kinds: ClassVar[tuple[str, ...]] = ("image",)
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
-        angle, down, right, zoom = rng.uniform(-1, 1, size=4)
-        angle = math.radians(angle * self.degrees)
-        size = 1 + zoom * self.scale
-
         def move(picture: np.ndarray) -> np.ndarray:
-            height, width = picture.shape[:2]
-            centre = ((height - 1) / 2, (width - 1) / 2)
-            y, x = np.mgrid[:height, :width].astype(np.float32)
-            y -= np.float32(centre[0] + down * self.shift * height)
-            x -= np.float32(centre[1] + right * self.shift * width)
-            cosine, sine = np.float32(math.cos(angle) / size), np.float32(math.sin(angle) / size)
-            return _sampled(picture, cosine * y - sine * x + centre[0], sine * y + cosine * x + centre[1], self.fill)
+            angle, down, right, zoom = rng.uniform(-1, 1, size=4)
+            height, width, channels = picture.shape
+            size = 1 + zoom * self.scale
+            cosine, sine = math.cos(math.radians(angle * self.degrees)), math.sin(math.radians(angle * self.degrees))
+            cosine, sine = cosine / size, sine / size
+            # Where each pixel of the result comes from: x' = a x + b y + c, y' = d x + e y + f.
+            x, y = width / 2 + right * self.shift * width, height / 2 + down * self.shift * height
+            source = (
+                cosine,
+                sine,
+                width / 2 - cosine * x - sine * y,
+                -sine,
+                cosine,
+                height / 2 + sine * x - cosine * y,
+            )
+            if picture.dtype == np.uint8 and channels in (1, 3):
+                return _moved(picture if channels == 3 else picture[..., 0], source, self.fill).reshape(picture.shape)
+            planes = [_moved(picture[..., c], source, self.fill) for c in range(channels)]
+            return np.stack(planes, axis=-1).astype(picture.dtype)
 
         return changed(inputs, self.modality, move)
 
@@ -91,12 +98,9 @@ class Erase:
     kinds: ClassVar[tuple[str, ...]] = ("image",)
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
-        erased = rng.random() < self.probability
-        share, log_ratio, top, left = rng.random(4)
-        noise = np.random.default_rng(rng.integers(2**63))
-
         def cover(picture: np.ndarray) -> np.ndarray:
-            if not erased:
+            erased, share, log_ratio, top, left = rng.random(5)
+            if erased >= self.probability:
                 return picture
             height, width, channels = picture.shape
             ratio = math.exp((2 * log_ratio - 1) * math.log(3))
@@ -104,8 +108,8 @@ class Erase:
             h, w = min(height, math.ceil(side * math.sqrt(ratio))), min(width, math.ceil(side / math.sqrt(ratio)))
             y, x = int(top * (height - h + 1)), int(left * (width - w + 1))
             out = picture.copy()
-            values = noise.uniform(picture.min(), picture.max(), (h, w, channels))
-            out[y : y + h, x : x + w] = values.astype(picture.dtype)
+            least, most = float(picture.min()), float(picture.max())
+            out[y : y + h, x : x + w] = least + (most - least) * rng.random((h, w, channels), np.float32)
             return out
 
         return changed(inputs, self.modality, cover)
@@ -125,9 +129,8 @@ class Light:
     kinds: ClassVar[tuple[str, ...]] = ("image",)
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
-        up, spread = rng.uniform(-1, 1, size=2)
-
         def light(picture: np.ndarray) -> np.ndarray:
+            up, spread = rng.uniform(-1, 1, size=2)
             values = picture.astype(np.float32)
             span = 255.0 if picture.dtype == np.uint8 else float(np.ptp(values))
             mean = values.mean()
@@ -138,19 +141,17 @@ class Light:
         return changed(inputs, self.modality, light)
 
 
-def _sampled(picture: np.ndarray, y: np.ndarray, x: np.ndarray, fill: float) -> np.ndarray:
-    """Bilinear values of the picture at (y, x), ``fill`` outside it."""
-    height, width, channels = picture.shape
-    room = np.full((height + 2, width + 2, channels), fill, np.float32)
-    room[1:-1, 1:-1] = picture
-    y, x = np.clip(y + 1, 0, height + 0.999), np.clip(x + 1, 0, width + 0.999)
-    top, left = y.astype(np.int64), x.astype(np.int64)
-    down, right = (y - top)[..., None], (x - left)[..., None]
-    flat = room.reshape(-1, channels)
-    corner = top * (width + 2) + left
-    above = flat[corner] * (1 - right) + flat[corner + 1] * right
-    below = flat[corner + width + 2] * (1 - right) + flat[corner + width + 3] * right
-    return _like(picture, above * (1 - down) + below * down)
+def _moved(picture: np.ndarray, source: tuple[float, ...], fill: float) -> np.ndarray:
+    """The picture with every pixel taken from where ``source`` says."""
+    import PIL.Image
+
+    plane = PIL.Image.fromarray(np.ascontiguousarray(picture))
+    level = fill if picture.dtype.kind == "f" else int(fill)
+    colour = level if picture.ndim == 2 else (level,) * 3
+    moved = plane.transform(
+        plane.size, PIL.Image.Transform.AFFINE, source, PIL.Image.Resampling.BILINEAR, fillcolor=colour
+    )
+    return np.asarray(moved)
 
 
 def _like(picture: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -24,10 +24,8 @@ class CropTime:
     kinds: ClassVar[tuple[str, ...]] = _SERIES
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
-        place = rng.random()
-
         def cut(series: np.ndarray) -> np.ndarray:
-            start = int(place * (max(0, len(series) - self.length) + 1))
+            start = int(rng.random() * (max(0, len(series) - self.length) + 1))
             return series[start : start + self.length]
 
         return changed(inputs, self.modality, cut)
@@ -48,9 +46,8 @@ class Shift:
     kinds: ClassVar[tuple[str, ...]] = _SERIES
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
-        place, by = rng.random(), rng.uniform(-1, 1)
-
         def move(series: np.ndarray) -> np.ndarray:
+            place, by = rng.random(), rng.uniform(-1, 1)
             spare = max(0, self.room - len(series))
             start = int(place * (spare + 1)) + round(by * self.fraction * len(series))
             out = np.zeros((len(series) + spare, *series.shape[1:]), series.dtype)
@@ -86,11 +83,10 @@ class Noise:
     kinds: ClassVar[tuple[str, ...]] = _SERIES
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
-        snr, own = rng.uniform(*self.snr), np.random.default_rng(rng.integers(2**63))
-
         def disturb(series: np.ndarray) -> np.ndarray:
-            level = math.sqrt(float(np.mean(np.square(series)))) * 10 ** (-snr / 20)
-            return series + np.float32(level) * own.standard_normal(series.shape, np.float32)
+            power = float(np.dot(series.ravel(), series.ravel())) / series.size
+            level = math.sqrt(power) * 10 ** (-rng.uniform(*self.snr) / 20)
+            return series + np.float32(level) * rng.standard_normal(series.shape, np.float32)
 
         return changed(inputs, self.modality, disturb)
 
@@ -128,10 +124,8 @@ class Scale:
     kinds: ClassVar[tuple[str, ...]] = ("sensor",)
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
-        own = np.random.default_rng(rng.integers(2**63))
-
         def scaled(series: np.ndarray) -> np.ndarray:
-            return series * own.uniform(1 - self.scale, 1 + self.scale, series.shape[1]).astype(np.float32)
+            return series * rng.uniform(1 - self.scale, 1 + self.scale, series.shape[1]).astype(np.float32)
 
         return changed(inputs, self.modality, scaled)
 
@@ -146,9 +140,7 @@ class Jitter:
     kinds: ClassVar[tuple[str, ...]] = ("sensor",)
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
-        own = np.random.default_rng(rng.integers(2**63))
-        return changed(
-            inputs,
-            self.modality,
-            lambda series: series + np.float32(self.jitter) * own.standard_normal(series.shape, np.float32),
-        )
+        def shake(series: np.ndarray) -> np.ndarray:
+            return series + np.float32(self.jitter) * rng.standard_normal(series.shape, np.float32)
+
+        return changed(inputs, self.modality, shake)

@@ -19,11 +19,9 @@ class DropTokens:
     kinds: ClassVar[tuple[str, ...]] = ("text",)
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
-        own = np.random.default_rng(rng.integers(2**63))
-
         def thin(ids: np.ndarray) -> np.ndarray:
-            dropped = own.random(len(ids)) < self.probability
-            dropped[own.integers(len(ids))] = False
+            dropped = rng.random(len(ids)) < self.probability
+            dropped[rng.integers(len(ids))] = False
             return np.where(dropped, np.int32(1), ids) if self.unknown else ids[~dropped]
 
         return changed(inputs, self.modality, thin)

@@ -49,11 +49,8 @@ def test_the_contract(transform, values):
 
 
 @pytest.mark.parametrize(("transform", "values"), EVERY, ids=lambda part: type(part).__name__)
-def test_an_absent_modality_stays_absent_and_shifts_no_random_numbers(transform, values):
-    rng, twin = np.random.default_rng(1), np.random.default_rng(1)
-    assert transform({"x": None, "other": IDS}, rng) == {"x": None, "other": IDS}
-    transform({"x": values[0]}, twin)
-    assert rng.random() == twin.random()
+def test_an_absent_modality_stays_absent(transform, values):
+    assert transform({"x": None, "other": IDS}, np.random.default_rng(1)) == {"x": None, "other": IDS}
 
 
 def test_crop_moves_by_at_most_the_margin():
@@ -88,17 +85,19 @@ def test_affine_agrees_with_scipy():
         def uniform(self, low, high, size):
             return np.array([0.3, 0.2, -0.4, 0.5])
 
-    out = transforms.Affine("x", degrees=30, shift=0.1, scale=0.2, fill=0.5)({"x": FLOATS}, Always())["x"]
+    out = transforms.Affine("x", degrees=30, shift=0.5, scale=0.2, fill=0.5)({"x": FLOATS}, Always())["x"]
     height, width = FLOATS.shape[:2]
     angle, size = np.radians(9), 1.1
     y, x = np.mgrid[:height, :width].astype(float)
-    y, x = y - (height - 1) / 2 - 0.02 * height, x - (width - 1) / 2 + 0.04 * width
+    y, x = y - (height - 1) / 2 - 0.1 * height, x - (width - 1) / 2 + 0.2 * width
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / size
     at = np.einsum("ij,jhw->ihw", turn, np.stack([y, x])) + np.array([(height - 1) / 2, (width - 1) / 2])[:, None, None]
-    expected = map_coordinates(np.pad(FLOATS[..., 0], 3, constant_values=0.5), at + 3, order=1, mode="nearest")
-    inside = ((at > -1) & (at < np.array([height, width])[:, None, None])).all(axis=0)
-    np.testing.assert_allclose(out[..., 0][inside], expected[inside], atol=1e-5)
-    np.testing.assert_allclose(out[..., 0][~inside], 0.5)
+    expected = map_coordinates(FLOATS[..., 0], at, order=1, mode="nearest")
+    inside = ((at >= 0) & (at <= np.array([height - 1, width - 1])[:, None, None])).all(axis=0)
+    outside = ((at < -0.5) | (at > np.array([height, width])[:, None, None] - 0.5)).any(axis=0)
+    assert inside.sum() > 50 and outside.sum() > 5
+    np.testing.assert_allclose(out[..., 0][inside], expected[inside], atol=1e-4)
+    np.testing.assert_array_equal(out[..., 0][outside], 0.5)
 
 
 def test_erase_covers_a_rectangle_of_limited_area():

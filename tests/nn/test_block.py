@@ -1,0 +1,114 @@
+"""Attention and the transformer block against plain float64 numpy."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmjax import nn
+from mmjax.core import UserError
+
+RNG = np.random.default_rng(0)
+
+
+def softmax(x):
+    x = np.exp(x - x.max(-1, keepdims=True))
+    return x / x.sum(-1, keepdims=True)
+
+
+def attention(params, values, context, allowed):
+    """values q d, context n e, allowed q n."""
+
+    def split(name, x):
+        return np.einsum("nd,dkh->knh", x, params[name]["kernel"]) + params[name].get("bias", np.zeros((1, 1)))[:, None]
+
+    query, key, value = split("query", values), split("key", context), split("value", context)
+    scores = np.where(allowed, query @ key.swapaxes(1, 2) / math.sqrt(query.shape[-1]), -np.inf)
+    return np.einsum("kqh,khd->qd", softmax(scores) @ value, params["out"]["kernel"]) + params["out"]["bias"]
+
+
+def norm(params, x):
+    x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+    return x * params["scale"] + params["bias"]
+
+
+def dense(params, x):
+    return x @ params["kernel"] + params["bias"]
+
+
+def gelu(x):
+    return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+
+
+def randomised(params):
+    """Float64 parameters none of which is at a special value such as a bias of 0."""
+    return jax.tree.map(lambda leaf: RNG.normal(size=leaf.shape) * 0.5, params)
+
+
+def single(params):
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
+
+
+@pytest.mark.parametrize("key_bias", [False, True])
+def test_attention_equals_a_float64_reference(key_bias):
+    values, context = RNG.normal(size=(2, 3, 8)), RNG.normal(size=(2, 5, 6))
+    allowed = RNG.random((2, 1, 3, 5)) < 0.6
+    allowed[..., 0] = True
+    module = nn.Attention(4, key_bias=key_bias)
+    call = {"allowed": jnp.asarray(allowed)}
+    arrays = single((values, context))
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *arrays, **call))["params"]
+    assert ("bias" in shapes["key"]) == key_bias
+    params = randomised(shapes)
+    out = jax.jit(module.apply)({"params": single(params)}, *arrays, **call)
+    for row in range(2):
+        np.testing.assert_allclose(out[row], attention(params, values[row], context[row], allowed[row, 0]), atol=1e-4)
+
+
+def test_block_equals_a_float64_reference():
+    values, allowed = RNG.normal(size=(1, 4, 8)), np.tril(np.ones((1, 1, 4, 4), bool))
+    module = nn.Block(2, mlp=3.0)
+    arrays = single(values), jnp.asarray(allowed)
+    params = randomised(jax.eval_shape(lambda: module.init(jax.random.key(0), *arrays, train=False))["params"])
+    out = jax.jit(lambda params: module.apply({"params": params}, *arrays, train=False))(single(params))
+    normed = norm(params["attention_norm"], values[0])
+    middle = values[0] + attention(params["attention"], normed, normed, allowed[0, 0])
+    hidden = gelu(dense(params["mlp"]["up"], norm(params["mlp_norm"], middle)))
+    assert hidden.shape == (4, 24)
+    np.testing.assert_allclose(out[0], middle + dense(params["mlp"]["down"], hidden), atol=1e-4)
+
+
+def test_heads_have_to_divide_the_width():
+    with pytest.raises(UserError, match="heads=3 does not divide width=8"):
+        jax.eval_shape(lambda: nn.Attention(3).init(jax.random.key(0), jnp.zeros((1, 2, 8))))
+
+
+def test_softmax_is_in_float32_under_bfloat16():
+    jaxpr = str(
+        jax.make_jaxpr(lambda x: nn.Attention(1, dtype="bfloat16").init_with_output(jax.random.key(0), x)[0])(
+            jnp.zeros((1, 3, 8), jnp.bfloat16)
+        )
+    )
+    exponents = [line for line in jaxpr.splitlines() if "= exp " in line]
+    assert exponents
+    assert all("f32[" in line and "bf16[" not in line for line in exponents)
+
+
+def test_dropout_and_dropped_paths_act_in_training_alone():
+    values = jnp.asarray(RNG.normal(size=(64, 2, 8)), jnp.float32)
+    bare, module = nn.Block(2), nn.Block(2, drop_path=0.5)
+    variables = jax.jit(lambda: bare.init(jax.random.key(0), values, None, train=False))()
+
+    @jax.jit
+    def trained(key):
+        return module.apply(variables, values, None, train=True, rngs={"dropout": key})
+
+    out = trained(jax.random.key(1))
+    untouched = float(jnp.mean(jnp.all(out == values, axis=(1, 2))))
+    assert 0.1 < untouched < 0.4  # both branches are left out of a quarter of the rows
+    assert np.array_equal(out, trained(jax.random.key(1)))
+    assert not np.array_equal(out, trained(jax.random.key(2)))
+    kept = jax.jit(lambda: module.apply(variables, values, None, train=False))()
+    np.testing.assert_array_equal(kept, jax.jit(lambda: bare.apply(variables, values, None, train=True))())

@@ -1,0 +1,58 @@
+"""The stack of layers: names that others rely on, memory that remat saves, dropout under scan."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mmjax import nn
+from mmjax.core import Tokens, trees
+
+TOKENS = Tokens(jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 8)), jnp.float32), jnp.ones((2, 3), bool))
+
+
+def shapes(**fields):
+    module = nn.Trunk(depth=2, heads=2, **fields)
+    return trees.flatten(jax.eval_shape(lambda: module.init(jax.random.key(0), TOKENS, train=False))["params"])
+
+
+def test_parameter_paths_are_an_api():
+    plain, scanned = shapes(), shapes(scan=True)
+    assert plain["block_1/attention/query/kernel"].shape == (8, 2, 4)
+    assert plain["block_0/attention/out/kernel"].shape == (2, 4, 8)
+    assert plain["block_0/mlp/up/kernel"].shape == (8, 32)
+    assert scanned["blocks/attention/query/kernel"].shape == (2, 8, 2, 4)
+    assert scanned["blocks/mlp/down/kernel"].shape == (2, 32, 8)
+    names = ["/".join(path.split("/")[1:]) for path in plain if path.startswith("block_0")]
+    assert names == ["/".join(path.split("/")[1:]) for path in scanned if path.startswith("blocks")]
+    assert {"norm/scale", "norm/bias"} == set(plain) & set(scanned)
+
+
+def test_no_layers_only_normalise():
+    module = nn.Trunk(depth=0, heads=2)
+    out, variables = jax.jit(lambda: module.init_with_output(jax.random.key(0), TOKENS, train=False))()
+    assert set(variables["params"]) == {"norm"}
+    np.testing.assert_allclose(out.values.mean(-1), 0, atol=1e-5)
+    np.testing.assert_allclose(out.values.std(-1), 1, atol=1e-3)
+
+
+def test_remat_keeps_less_for_the_backward_pass():
+    def kept(remat):
+        module = nn.Trunk(depth=2, heads=2, remat=remat)
+        variables = jax.eval_shape(lambda: module.init(jax.random.key(0), TOKENS, train=False))
+
+        def back(variables):
+            return jax.vjp(lambda variables: module.apply(variables, TOKENS, train=True).values, variables)[1]
+
+        return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(back, variables)))
+
+    assert kept(remat=True) < 0.6 * kept(remat=False)
+
+
+def test_scanned_layers_drop_independently():
+    module = nn.Trunk(depth=2, heads=2, dropout=0.5, scan=True, remat=True)
+    variables = jax.jit(lambda: module.init(jax.random.key(0), TOKENS, train=False))()
+    run = jax.jit(lambda key: module.apply(variables, TOKENS, train=True, rngs={"dropout": key}).values)
+    assert np.array_equal(run(jax.random.key(1)), run(jax.random.key(1)))
+    assert not np.array_equal(run(jax.random.key(1)), run(jax.random.key(2)))
+    first, second = variables["params"]["blocks"]["mlp"]["up"]["kernel"]
+    assert not np.array_equal(first, second)

@@ -1,0 +1,264 @@
+"""What every encoder, fusion and head promises, run over the table in descriptors.py.
+
+Each row compiles one function, its output and gradients together, which most tests share.
+"""
+
+import functools
+import importlib.util
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmjax.core import Tokens, plain, trees
+
+_spec = importlib.util.spec_from_file_location("descriptors", Path(__file__).with_name("descriptors.py"))
+table = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(table)
+
+every = pytest.mark.parametrize("row", table.MODULES, ids=str)
+encoders = pytest.mark.parametrize("row", table.ENCODERS, ids=str)
+fusions = pytest.mark.parametrize("row", table.FUSIONS, ids=str)
+tokens_out = pytest.mark.parametrize("row", table.ENCODERS + table.FUSIONS, ids=str)
+layered = pytest.mark.parametrize("row", [row for row in table.MODULES if hasattr(row.module, "scan")], ids=str)
+packing = pytest.mark.parametrize("row", [row for row in table.MODULES if row.packs], ids=str)
+
+
+def output(row, params, inputs, **changes):
+    """What comes out, with the rows of float ``values`` alone for heads."""
+    module = row.module.clone(**changes) if changes else row.module
+    return module.apply({"params": params}, inputs, train=False)
+
+
+def floats(out):
+    return out.values if isinstance(out, Tokens) else out
+
+
+@functools.cache
+def parameters(name):
+    row = by_name(name)
+    return jax.jit(lambda key: row.module.init(key, row.inputs, train=False))(jax.random.key(0))["params"]
+
+
+@functools.cache
+def pass_of(name, **changes):
+    """Compiled: output, and gradients of a fixed random projection of it by parameters."""
+    row = by_name(name)
+
+    def loss(params, inputs):
+        out = output(row, params, inputs, **changes)
+        weights = jax.random.normal(jax.random.key(1), floats(out).shape)
+        return jnp.sum(weights * floats(out).astype(jnp.float32)), out
+
+    return jax.jit(jax.grad(loss, has_aux=True))
+
+
+def by_name(name):
+    return next(row for row in table.MODULES if row.name == name)
+
+
+def is_masked(value):
+    return hasattr(value, "mask")
+
+
+def over_signals(function, inputs):
+    return jax.tree.map(function, inputs, is_leaf=is_masked)
+
+
+def spoilt(signal):
+    """Rubbish wherever the mask is False: NaN, or a number that no one expects."""
+    values = signal.values
+    rubbish = jnp.nan if jnp.issubdtype(values.dtype, jnp.floating) else jnp.iinfo(values.dtype).max
+    mask = signal.mask.reshape(signal.mask.shape + (1,) * (values.ndim - signal.mask.ndim))
+    return signal.replace(values=jnp.where(mask, values, jnp.asarray(rubbish, values.dtype)))
+
+
+def absent(signal):
+    return spoilt(signal.replace(mask=jnp.zeros_like(signal.mask)))
+
+
+def same(one, other, **tolerance):
+    jax.tree.map(functools.partial(np.testing.assert_allclose, **tolerance), one, other)
+
+
+@every
+def test_masked_positions_change_nothing(row):
+    run = pass_of(row.name)
+    one = run(parameters(row.name), row.inputs)
+    other = run(parameters(row.name), over_signals(spoilt, row.inputs))
+    same(one, other, rtol=0, atol=0)
+
+
+@every
+def test_every_parameter_learns(row):
+    gradients, _ = pass_of(row.name)(parameters(row.name), row.inputs)
+    for path, gradient in trees.flatten(gradients).items():
+        assert np.all(np.isfinite(gradient)), path
+        assert np.abs(gradient).max() > 1e-5, path
+
+
+@every
+def test_nothing_at_all_is_finite(row):
+    gradients, out = pass_of(row.name)(parameters(row.name), over_signals(absent, row.inputs))
+    for path, leaf in trees.flatten((gradients, out)).items():
+        assert np.all(np.isfinite(leaf)), path
+    if isinstance(out, Tokens):
+        assert not np.any(out.mask)
+        assert not np.any(out.values)
+
+
+@tokens_out
+def test_masks_tell_how_many_tokens_are_real(row):
+    _, out = pass_of(row.name)(parameters(row.name), row.inputs)
+    assert out.mask.shape == out.values.shape[:2]
+    assert tuple(np.sum(out.mask, axis=1)) == row.real
+    assert not np.any(np.asarray(out.values)[~np.asarray(out.mask)])
+
+
+@encoders
+def test_the_token_count_is_known_beforehand(row):
+    out = jax.eval_shape(lambda: output(row, parameters(row.name), row.inputs))
+    sizes = row.inputs.values.shape[1:]
+    sizes = {"Image": sizes[:2], "Table": ()}.get(type(row.module).__name__, sizes[:1])
+    assert out.values.shape == (3, row.module.tokens(*sizes), table.WIDTH)
+
+
+@every
+def test_parameters_number_what_paper_says(row):
+    shapes = jax.eval_shape(lambda: row.module.init(jax.random.key(0), row.inputs, train=False))
+    assert trees.count(shapes) == row.parameters
+    assert set(shapes) == {"params"}
+
+
+@every
+def test_survives_json(row):
+    assert plain.from_plain(json.loads(json.dumps(plain.to_plain(row.module)))) == row.module
+
+
+@every
+def test_eager_equals_compiled(row):
+    params = parameters(row.name)
+    _, compiled = pass_of(row.name)(params, row.inputs)
+    same(output(row, params, row.inputs), compiled, rtol=1e-5, atol=1e-5)
+
+
+@every
+def test_seeds_batch_under_vmap(row):
+    keys = jax.random.split(jax.random.key(0), 2)
+
+    @jax.jit
+    def both(keys):
+        params = jax.vmap(lambda key: row.module.init(key, row.inputs, train=False)["params"])(keys)
+        return params, jax.vmap(lambda params: output(row, params, row.inputs))(params)
+
+    params, out = both(keys)
+    second = jax.tree.map(lambda leaf: leaf[1], params)
+    _, alone = pass_of(row.name)(second, row.inputs)
+    same(jax.tree.map(lambda leaf: leaf[1], out), alone, rtol=1e-5, atol=1e-5)
+    assert np.any(np.asarray(floats(out)[0]) != np.asarray(floats(out)[1]))
+
+
+@layered
+def test_scan_and_remat_equal_unrolled(row):
+    params = parameters(row.name)
+    gradients, out = pass_of(row.name)(params, row.inputs)
+    scanned_gradients, scanned = pass_of(row.name, scan=True, remat=True)(stacked(params), row.inputs)
+    same(scanned, out, rtol=1e-5, atol=1e-5)
+    same(scanned_gradients, stacked(gradients), rtol=1e-4, atol=1e-5)
+
+
+def stacked(params):
+    """Parameters of an unrolled trunk as a scanned one holds them."""
+    trunk = dict(params["trunk"])
+    blocks = [trunk.pop(f"block_{i}") for i in range(table.DEPTH)]
+    trunk["blocks"] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)
+    return {**params, "trunk": trunk}
+
+
+@tokens_out
+def test_bfloat16_is_computed_and_close(row):
+    params = parameters(row.name)
+    _, exact = pass_of(row.name)(params, row.inputs)
+    half = jax.jit(lambda params, inputs: output(row, params, inputs, dtype="bfloat16"))
+    assert half(params, row.inputs).values.dtype == jnp.bfloat16
+    np.testing.assert_allclose(half(params, row.inputs).values.astype(jnp.float32), exact.values, rtol=0.1, atol=0.15)
+    changed = jax.eval_shape(
+        lambda: row.module.clone(dtype="bfloat16").init(jax.random.key(0), row.inputs, train=False)
+    )
+    assert {leaf.dtype for leaf in jax.tree.leaves(changed)} == {jnp.dtype("float32")}
+    products = list(multiplied(jax.make_jaxpr(half)(params, row.inputs).jaxpr))
+    assert products.count(jnp.bfloat16) >= len(jax.tree.leaves(params)) / 4
+    allowed = 1 if "audio" in row.name else 0  # the mel bands alone are in float32
+    assert sum(kind != jnp.bfloat16 for kind in products) <= allowed
+
+
+def multiplied(jaxpr):
+    """The operand types of every matrix product and convolution, those of inner functions included."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("dot_general", "conv_general_dilated"):
+            yield jnp.result_type(*(variable.aval.dtype for variable in equation.invars))
+        for inner in jax.core.jaxprs_in_params(equation.params):
+            yield from multiplied(inner)
+
+
+@packing
+def test_packed_rows_equal_their_examples_alone(row):
+    params, changes = parameters(row.name), {"segments": 2} if hasattr(row.module, "segments") else {}
+    whole = over_signals(lambda signal: jax.tree.map(lambda leaf: leaf[:2], unmasked(signal)), row.inputs)
+    alone = jax.jit(lambda inputs: output(row, params, inputs))(whole)
+    packed = jax.jit(lambda inputs: output(row, params, inputs, **changes))(over_signals(side_by_side, whole))
+    expected = floats(alone)
+    if isinstance(row.inputs, dict) and not changes:  # streams come out one after the other, each packed
+        bounds = np.cumsum([signal.mask.shape[1] for _, signal in sorted(whole.items())])[:-1]
+        parts = jnp.split(expected, bounds, axis=1)
+        expected = jnp.concatenate([part.reshape(1, -1, table.WIDTH) for part in parts], axis=1)
+    np.testing.assert_allclose(floats(packed), expected.reshape(floats(packed).shape), rtol=1e-4, atol=1e-5)
+
+
+def unmasked(signal):
+    return signal.replace(mask=jnp.ones_like(signal.mask))
+
+
+def side_by_side(signal):
+    """Two whole rows as one: what stood below now stands beside."""
+    length = signal.mask.shape[1]
+    segments, positions = np.divmod(np.arange(2 * length), length)
+    return signal.replace(
+        values=signal.values.reshape(1, 2 * length, *signal.values.shape[2:]),
+        mask=signal.mask.reshape(1, -1),
+        segments=jnp.asarray(segments + 1, jnp.int32)[None],
+        positions=jnp.asarray(positions, jnp.int32)[None],
+    )
+
+
+@fusions
+def test_streams_have_no_order(row):
+    names, streams = zip(*row.inputs.items(), strict=True)
+    texts = [
+        str(
+            jax.make_jaxpr(
+                lambda *streams, order=order: output(row, parameters(row.name), {names[i]: streams[i] for i in order})
+            )(*streams)
+        )
+        for order in ((0, 1, 2), (2, 0, 1))
+    ]
+    assert texts[0] == texts[1]
+
+
+@fusions
+def test_a_stream_left_out_equals_one_masked(row):
+    params = parameters(row.name)
+    gone = {**row.inputs, "hearing": absent(row.inputs["hearing"])}
+    kept = {name: stream for name, stream in row.inputs.items() if name != "hearing"}
+    _, masked = pass_of(row.name)(params, gone)
+    left = jax.jit(lambda streams: output(row, params, streams))(kept)
+    for masked_row, left_row in zip(real_tokens(masked), real_tokens(left), strict=True):
+        np.testing.assert_allclose(masked_row, left_row, rtol=1e-5, atol=1e-5)
+
+
+def real_tokens(tokens):
+    """Each row's unmasked tokens."""
+    return [np.asarray(values)[np.asarray(mask)] for values, mask in zip(tokens.values, tokens.mask, strict=True)]

@@ -42,7 +42,7 @@ def summarise(
     if jax.process_index() > 0:
         return report
     if folder is not None:
-        shown = [case for e in prepared.evaluations.values() for case in hardest(e)][:HARDEST]
+        shown = [case | {"evaluation": n} for n, e in prepared.evaluations.items() for case in hardest(e)][:HARDEST]
         page.write(folder.path, report, hardest=shown)
     if not quiet:
         page.show(report)
@@ -64,7 +64,7 @@ def _seen(evaluation: Evaluation, index: int) -> dict[str, Any]:
     given = evaluation.examples[index]["inputs"]
     row = evaluation.examples.row(index)
     signals = {
-        name: {"kind": field.kind, "value": _value(field, row, given[name])}
+        name: {"kind": field.kind, "value": _value(field, row, given[name]), "rate": getattr(field, "rate", None)}
         for name, field in evaluation.schema.inputs.items()
         if given.get(name) is not None
     }

@@ -23,10 +23,11 @@ _ROOMS = (
     "objectives",
     "predict",
     "show",
+    "tokenizers",
     "train",
     "transforms",
 )
-_ALIASES = {"datasets": "data.datasets", "fields": "data.fields", "transforms": "data.transforms"}
+_ALIASES = {name: f"data.{name}" for name in ("datasets", "fields", "tokenizers", "transforms")}
 _NAMES = {
     "Multimodal": "model",
     "Experiment": "train",

@@ -16,7 +16,7 @@ class Sensor(linen.Module):
     them has ``channels``. A patch is real where any of its steps is. Packed rows need ``convolutions`` = 0 and
     segments that start on whole patches. A ``depth`` of 0 leaves the front end alone.
 
-    Raises UserError where the convolutions do not divide the patch.
+    Raises UserError where the convolutions do not divide the patch, or would mix packed series.
     """
 
     width: int = 64
@@ -39,17 +39,18 @@ class Sensor(linen.Module):
     @linen.compact
     def __call__(self, signal: Signal, *, train: bool) -> Tokens:
         signal = jax.tree.map(jnp.asarray, signal)
+        if self.convolutions and signal.segments is not None:
+            raise UserError("convolutions would mix the series of a packed row; use convolutions=0")
         values = masks.zeroed(signal.values, signal.mask).astype(jnp.dtype(self.dtype))
         values = self._patches(values, signal.mask)
         mask = jnp.any(nn.embed.patches(signal.mask[:, :, None, None], rows=self.patch, columns=1)[:, :, 0], axis=-1)
-        segments, positions = signal.segments, signal.positions
-        if segments is not None:
-            segments = segments[:, :: self.patch]
-        if positions is None:
-            positions = jnp.broadcast_to(jnp.arange(signal.mask.shape[1]), signal.mask.shape)
-        positions = positions[:, :: self.patch] // self.patch
+        segments = None if signal.segments is None else signal.segments[:, :: self.patch]
+        if signal.positions is None:
+            positions = jnp.broadcast_to(jnp.arange(mask.shape[1]), mask.shape)
+        else:
+            positions = signal.positions[:, :: self.patch] // self.patch
         values += nn.position.sinusoids(positions, self.width).astype(values.dtype)
-        tokens = Tokens(values, mask, segments, None if signal.positions is None else positions)
+        tokens = Tokens(values, mask, segments, positions if segments is not None else None)
         return nn.Trunk(**plain.common(nn.Trunk, self), name="trunk")(tokens, train=train)
 
     def _patches(self, values: Float[Array, "b t c"], mask: Bool[Array, "b t"]) -> Float[Array, "b n d"]:

@@ -1,0 +1,24 @@
+"""Texts to tokens."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmjax import encoders
+from mmjax.core import Signal
+
+KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize("length", [0, 6])
+def test_order_matters_and_positions_may_be_given(length):
+    module = encoders.Text(7, length=length, width=8, depth=1, heads=2)
+    ids = jnp.asarray([[1, 2, 3], [3, 2, 1]], jnp.int32)
+    plain = Signal(ids, jnp.ones((2, 3), bool))
+    variables = jax.jit(lambda: module.init(KEY, plain, train=False))()
+    run = jax.jit(lambda signal: module.apply(variables, signal, train=False).values)
+    turned = run(plain)[1, ::-1]
+    assert np.abs(run(plain)[0] - turned).max() > 1e-3
+    placed = plain.replace(positions=jnp.asarray([[0, 1, 2], [2, 1, 0]], jnp.int32))
+    np.testing.assert_allclose(run(placed)[1, ::-1], run(placed)[0], atol=1e-5)

@@ -1,6 +1,6 @@
 """Lists and tables that the command shows to people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -25,34 +25,11 @@ def flags(experiment: Any, *, about: str) -> RenderableType:
     return Group(Text(about), Text(), out)
 
 
-def metrics(found: Mapping[str, Any]) -> RenderableType:
-    """``{"count", "heads": {head: metrics}}`` as a table a head, single figures only."""
-    tables = []
-    for head, values in found["heads"].items():
-        out = Table(title=f"{head}, {found['count']} rows", title_justify="left")
-        for name in ("metric", "value", "95 % interval"):
-            out.add_column(name, justify="left" if name == "metric" else "right")
-        for name, figure in values.items():
-            if (
-                isinstance(figure, Mapping)
-                and figure.get("value") is not None
-                and not isinstance(figure["value"], list)
-            ):
-                out.add_row(name, f"{figure['value']:.4f}", _interval(figure))
-        tables.append(out)
-    return Group(*tables)
-
-
 def modalities(schema: Any) -> Iterator[tuple[str, str, bool]]:
     """How each modality of a run is given on the command line: name, metavar, whether it takes several words."""
     for name, field in schema.inputs.items():
         several = field.kind == "table"
         yield name, "COLUMN=VALUE" if several else "TEXT" if field.kind == "text" else "FILE", several
-
-
-def _interval(figure: Mapping[str, Any]) -> str:
-    low, high = figure.get("low"), figure.get("high")
-    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
 
 
 def _kind(annotation: Any) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 import mmjax
 from mmjax.cli import grammar, listing, override, recipe
 from mmjax.core import UserError
+from mmjax.train import report
 from mmjax.train.folder import Folder
 
 
@@ -46,7 +47,7 @@ def train(options: Options) -> int:
 def evaluate(options: Options) -> int:
     """Measure a run on a manifest."""
     found = mmjax.evaluate(options.workdir, mmjax.datasets.Manifest(options.data, where=options.where))
-    _show(listing.metrics(found))
+    _show(*report.evaluation(options.data, found))
     _say(found)
     return 0
 
@@ -106,8 +107,10 @@ def _fresh(name: str) -> str:
     return next(str(path) for n in itertools.count(1) if not (path := Path("runs") / f"{name}-{n}").exists())
 
 
-def _show(what: Any) -> None:
-    Console(stderr=True).print(what)
+def _show(*tables: Any) -> None:
+    console = Console(stderr=True, highlight=False)
+    for table in tables:
+        console.print(table)
 
 
 def _say(record: Any) -> None:

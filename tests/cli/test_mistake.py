@@ -96,7 +96,7 @@ SPOILT = {
         "model.heads.label.classes=2",
     ),
     "a batch that no rows fill": (lambda d: edit(d / "recipe.py", "batch=8)", "batch=0)"), "batch"),
-    "a mistake in the recipe": (lambda d: edit(d / "recipe.py", "label=", "lable="), "recipe.py line 33: TypeError"),
+    "a mistake in the recipe": (lambda d: edit(d / "recipe.py", "label=", "lable="), "recipe.py line 27: TypeError"),
     "a recipe that is no Python": (lambda d: (d / "recipe.py").write_text("def config("), "recipe.py line 1"),
     "a missing recipe": (lambda d: (d / "recipe.py").unlink(), "no such recipe"),
     "an objective without its head": (

@@ -4,6 +4,10 @@ import os
 from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
+# Nearly all the time goes into compiling tiny programs, which need no optimising.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+).strip()
 
 import jax
 from jaxtyping import install_import_hook

@@ -28,10 +28,6 @@ layered = pytest.mark.parametrize("row", [row for row in table.MODULES if hasatt
 packing = pytest.mark.parametrize("row", [row for row in table.MODULES if row.packs], ids=str)
 
 KEY = jax.random.key(0)
-# Most of a test's time is compilation; what it computes is tiny.
-jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-)
 
 
 def output(row, params, inputs, **changes):
@@ -62,7 +58,7 @@ def pass_of(name, **changes):
         weights = jax.random.normal(jax.random.key(1), floats(out).shape)
         return jnp.sum(weights * floats(out).astype(jnp.float32)), out
 
-    return jit(jax.grad(loss, has_aux=True))
+    return jax.jit(jax.grad(loss, has_aux=True))
 
 
 def by_name(name):
@@ -151,7 +147,7 @@ def test_survives_json(row):
 def test_eager_equals_compiled(row):
     changes = {"depth": 0} if hasattr(row.module, "depth") else {}  # tests/nn does the layers
     eager = output(row, parameters(row.name), row.inputs, **changes)
-    compiled = jit(lambda params, inputs: output(row, params, inputs, **changes))(parameters(row.name), row.inputs)
+    compiled = jax.jit(lambda params, inputs: output(row, params, inputs, **changes))(parameters(row.name), row.inputs)
     same(eager, compiled, rtol=1e-5, atol=1e-5)
 
 
@@ -159,7 +155,7 @@ def test_eager_equals_compiled(row):
 def test_seeds_batch_under_vmap(row):
     keys = jax.random.split(KEY, 2)
 
-    @jit
+    @jax.jit
     def both(keys):
         params = jax.vmap(lambda key: row.module.init(key, row.inputs, train=False)["params"])(keys)
         return params, jax.vmap(lambda params: output(row, params, row.inputs))(params)
@@ -199,7 +195,7 @@ def test_bfloat16_is_computed_and_close(row):
     params = parameters(row.name)
     _, exact = pass_of(row.name)(params, row.inputs)
     half = functools.partial(output, row, dtype="bfloat16")
-    out = jit(half)(params, row.inputs).values
+    out = jax.jit(half)(params, row.inputs).values
     assert out.dtype == jnp.bfloat16
     np.testing.assert_allclose(out.astype(jnp.float32), exact.values, rtol=0.1, atol=0.15)
     changed = jax.eval_shape(lambda: row.module.clone(dtype="bfloat16").init(KEY, row.inputs, train=False))
@@ -223,8 +219,8 @@ def multiplied(jaxpr):
 def test_packed_rows_equal_their_examples_alone(row):
     params, changes = parameters(row.name), {"segments": 2} if hasattr(row.module, "segments") else {}
     whole = over_signals(lambda signal: jax.tree.map(lambda leaf: leaf[:2], unmasked(signal)), row.inputs)
-    alone = jit(lambda inputs: output(row, params, inputs))(whole)
-    packed = jit(lambda inputs: output(row, params, inputs, **changes))(over_signals(side_by_side, whole))
+    alone = jax.jit(lambda inputs: output(row, params, inputs))(whole)
+    packed = jax.jit(lambda inputs: output(row, params, inputs, **changes))(over_signals(side_by_side, whole))
     expected = floats(alone)
     if isinstance(row.inputs, dict) and not changes:  # streams come out one after the other, each packed
         bounds = np.cumsum([signal.mask.shape[1] for _, signal in sorted(whole.items())])[:-1]
@@ -269,7 +265,7 @@ def test_a_stream_left_out_equals_one_masked(row):
     gone = {**row.inputs, "hearing": absent(row.inputs["hearing"])}
     kept = {name: stream for name, stream in row.inputs.items() if name != "hearing"}
     _, masked = pass_of(row.name)(params, gone)
-    left = jit(lambda streams: output(row, params, streams))(kept)
+    left = jax.jit(lambda streams: output(row, params, streams))(kept)
     for masked_row, left_row in zip(real_tokens(masked), real_tokens(left), strict=True):
         np.testing.assert_allclose(masked_row, left_row, rtol=1e-5, atol=1e-5)
 

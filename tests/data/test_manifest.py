@@ -171,6 +171,22 @@ def test_a_modality_and_the_target_may_be_lacking(folder):
     assert [examples.identity(0), examples.identity(1)] == ["seven", "b.png"]
 
 
+def test_files_stored_in_parquet_are_read_from_their_bytes(folder):
+    rows = [
+        {"image": {"bytes": (folder / "a.png").read_bytes(), "path": None}, "y": 0},
+        {"image": {"bytes": None, "path": "b.png"}, "y": 1},
+        {"image": None, "y": 1},
+    ]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "rows.parquet")
+    (folder / "rows.csv").write_text("image,y\na.png,0\nb.png,1\n,1\n")
+    targets, inputs = {"y": fields.Class()}, {"image": fields.Image()}
+    stored = datasets.Manifest("rows.parquet", inputs=inputs, targets=targets)
+    named = datasets.Manifest("rows.csv", inputs=inputs, targets=targets)
+    assert stored.fit() == named.fit()
+    for i in range(3):
+        assert same(stored.open(stored.fit())[i]["inputs"]["image"], named.open(named.fit())[i]["inputs"]["image"])
+
+
 def test_a_manifest_is_plain_data():
     manifest = datasets.Manifest(
         "x.csv",

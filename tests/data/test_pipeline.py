@@ -158,3 +158,12 @@ def test_rows_decoded_on_demand_stream_the_same(examples):
         take(pipeline.stream(examples, batch=8, seed=3, augment=AUGMENT), 4),
         take(pipeline.stream(lazy, batch=8, seed=3, augment=AUGMENT), 4),
     )
+
+
+def test_a_row_found_bad_late_stops_the_stream_with_its_own_line(folder):
+    (folder / "rows.csv").write_text("image,y\na.png,0\nb.png,1\n")
+    data = datasets.Manifest("rows.csv", label="y", cache_gb=0)
+    lazy = data.open(data.fit())
+    (folder / "b.png").write_text("spoilt")
+    with pytest.raises(UserError, match=r"^rows.csv row 2: b.png is not a picture that Pillow knows; mend it or use"):
+        take(pipeline.stream(lazy, batch=2, seed=0), 1)

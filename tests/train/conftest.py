@@ -59,10 +59,9 @@ def start(tmp_path):
     def launch(code, *, devices=1):
         script = tmp_path / f"script_{abs(hash(code)) % 10**8}.py"
         script.write_text(RECIPE + code)
-        # Only the count of fake devices is this process's own; whatever the parent set must not leak in.
-        env = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS",)}
+        # Compiled as this process compiles (bits depend on it), but on devices of its own.
         cwd = Path(__file__).resolve().parents[2]
-        env |= {
+        env = os.environ | {
             "JAX_PLATFORMS": "cpu",
             "JAX_NUM_CPU_DEVICES": str(devices),
             "JAX_COMPILATION_CACHE_DIR": str(cwd / ".jax_cache"),

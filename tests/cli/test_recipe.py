@@ -7,7 +7,7 @@ from mmjax.core import UserError
 
 GOOD = '''
 """Whole."""
-from mmjax import datasets, encoders, objectives
+from mmjax import Multimodal, datasets, encoders
 from mmjax.train import Experiment
 
 WIDTH = 8
@@ -17,7 +17,8 @@ def config():
     """Two lines
 
     of explanation."""
-    return Experiment(model=encoders.Image(width=WIDTH), data=datasets.Manifest("x.csv"), objectives={})
+    model = Multimodal(encoders={"image": encoders.Image(width=WIDTH)}, fusion=None, heads={})
+    return Experiment(model=model, data=datasets.Manifest("x.csv"), objectives={})
 '''
 
 
@@ -31,7 +32,7 @@ def test_a_recipe_is_loaded(tmp_path):
     loaded = recipe.load(write(tmp_path, GOOD))
     assert loaded.name == "thing"
     assert loaded.about.startswith("Two lines")
-    assert loaded.experiment.model.width == 8
+    assert loaded.experiment.model.encoders["image"].width == 8
     assert not list(tmp_path.glob("__pycache__"))
 
 
@@ -46,7 +47,8 @@ def test_a_recipe_is_loaded(tmp_path):
         ("from mmjax import nonesuch\n", "thing.py line 1: ImportError"),
         ("import mmjax\n\nmmjax.nonesuch\n", "thing.py line 3: AttributeError"),
         ("\n\ndef config():\n    return widht", "thing.py line 4: NameError: name 'widht'"),
-        (GOOD.replace("width=WIDTH", "widht=3"), "thing.py line 13: TypeError"),
+        (GOOD.replace("fusion=None", "fusoin=None"), "thing.py line 13: TypeError"),
+        (GOOD.replace("data=", "dta="), "thing.py line 14: TypeError"),
         (
             "from mmjax.core import UserError\ndef config():\n    raise UserError('nothing there')",
             "thing.py line 3: nothing there",

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from mmjax import flops
 from mmjax.core import trees
-from mmjax.train import Experiment, place, sharding, state
+from mmjax.train import Experiment, sharding, state
 from mmjax.train.step import make_step
 
 
@@ -22,7 +22,7 @@ def facts(experiment: Experiment, schema: Any) -> dict[str, Any]:
     flops: per example, forward and for a whole training step. memory: bytes on each device.
     shardings: shape, spec and bytes on a device for each parameter. Nothing is allocated or compiled.
     """
-    example = place.example(schema, experiment.data.batch)
+    example = schema.example(experiment.data.batch)
     optimizer = experiment.optim.build(experiment.run.steps)
     mesh = experiment.mesh.build()
     shapes = jax.eval_shape(state.make_init(experiment.model, optimizer, example), jax.random.key(0))
@@ -34,7 +34,7 @@ def facts(experiment: Experiment, schema: Any) -> dict[str, Any]:
         accumulate=experiment.optim.accumulate,
         modality_dropout=experiment.modality_dropout,
     )
-    forward, by_part = _forward(experiment.model, shapes, place.example(schema, 1).inputs)
+    forward, by_part = _forward(experiment.model, shapes, schema.example(1).inputs)
     return {
         "parameters": {"total": trees.count(shapes.params), "parts": _parameters(shapes.params)},
         "flops": {

@@ -1,0 +1,54 @@
+"""Every recipe runs: it trains for two steps, is evaluated, leaves a run folder, and answers from it."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mmjax
+from mmjax.cli import recipe
+from mmjax.core import plain
+from mmjax.data.sources.place import shared
+
+RECIPES = sorted(Path(__file__).parents[1].glob("experiments/*.py"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe_runs_and_its_folder_answers(path, tmp_path):
+    experiment = recipe.load(str(path)).experiment
+    source = getattr(experiment.data, "path", None)
+    if source is not None and not (shared() / source).is_file():
+        pytest.skip(f"{source} is not under {shared()}; set MMJAX_DATA to the shared recordings")
+    assert plain.from_plain(json.loads(json.dumps(plain.to_plain(experiment)))) == experiment
+    run = dataclasses.replace(experiment.run, steps=2, log_every=1, save_every=0, evaluate_every=0)
+    optim = dataclasses.replace(experiment.optim, warmup=0)
+    short = dataclasses.replace(experiment, run=run, optim=optim)
+    result = mmjax.train(short, workdir=tmp_path / "run", quiet=True)
+
+    assert result.step == 2 and result.evaluations
+    for evaluation in result.evaluations.values():
+        for found in evaluation["heads"].values():
+            accuracy = found["accuracy"]
+            assert 0 <= accuracy["low"] <= accuracy["value"] <= accuracy["high"] <= 1
+            assert found["count"] == evaluation["count"] == np.sum(found["confusion"]["matrix"])
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["step"] == 2 and (tmp_path / "run" / "report.html").stat().st_size > 10_000
+
+    evaluator = next(iter(experiment.evaluators.values()))
+    rows = evaluator.data.source().rows[:3]
+    predictor = mmjax.predict.Predictor.load(tmp_path / "run")
+    folder = rows[0].folder
+    cells = [{c: _absolute(v, folder) for c, v in row.cells.items()} for row in rows]
+    answers = list(predictor(cells))
+    assert [answer["row"] for answer in answers] == [0, 1, 2] and all(not answer["missing"] for answer in answers)
+    for answer in answers:
+        for head in answer["heads"].values():
+            assert head["probability"] == pytest.approx(max(head["probabilities"].values()))
+
+
+def _absolute(cell, folder):
+    if folder is not None and isinstance(cell, str) and (Path(folder) / cell).is_file():
+        return str(Path(folder) / cell)
+    return cell

@@ -60,10 +60,10 @@ def from_plain(data: Any, *, allow: Sequence[type] = ()) -> Any:
         return data
     if data.get("type") == _MAPPING:
         return {key: from_plain(item, allow=allow) for key, item in data["items"].items()}
-    items = {key: from_plain(item, allow=allow) for key, item in data.items() if key != "type"}
-    if "type" not in data or not isinstance(data["type"], str):
-        return {key: from_plain(item, allow=allow) for key, item in data.items()}
-    kind = _class(data["type"], allow)
+    items = {key: from_plain(item, allow=allow) for key, item in data.items()}
+    if not isinstance(data.get("type"), str):
+        return items
+    kind = _class(items.pop("type"), allow)
     unknown = sorted(set(items) - set(fields(kind)))
     if unknown:
         raise UserError(f"{data['type']} has no field {unknown[0]!r}; it has {', '.join(fields(kind))}")

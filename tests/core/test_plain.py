@@ -70,3 +70,10 @@ def test_unknown_fields_are_named():
 def test_what_is_not_plain_is_refused(value):
     with pytest.raises(TypeError):
         plain.to_plain(value)
+
+
+def test_deep_nesting_is_read_once():
+    data = 7
+    for _ in range(60):
+        data = {"a": data}
+    assert plain.from_plain(data) == data

@@ -13,7 +13,7 @@ from mmjax.core import Batch, Signal, UserError
 from mmjax.data.column import Column
 from mmjax.data.fields.field import Field
 from mmjax.data.schema import Schema
-from mmjax.data.sources import BadRow, Lazy, Row, Source, fatal, nearest
+from mmjax.data.sources import BadRow, Lazy, Row, Rows, Source, fatal, nearest
 
 _CHUNK = 64  # cells a thread decodes at a time
 
@@ -35,7 +35,7 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
         self.name = source.name
         self.rejects: list[dict[str, Any]] = []
         self._source = source
-        self._stop = on_bad_row == "stop"
+        self._stop = Rows((), on_bad_row).on_bad_row == "stop"
         self._lock = threading.Lock()
         self.lacks = _lacks(source, schema.inputs)
         kept = self._whole()

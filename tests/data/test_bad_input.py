@@ -320,3 +320,47 @@ def test_archives_of_arrays(folder):
     assert line("bomb.npz") == "bomb.npz would take 0.4 GB in memory; raise cache_gb if that is meant"
     assert line("pickle.npz").startswith("pickle.npz is not a readable npz file of numbers and text (Object arrays")
     assert line("text.npz") == "text.npz is not a readable npz file of numbers and text (File is not a zip file)"
+
+
+def test_a_picture_that_is_a_program(folder):
+    """PostScript is run by another program, whatever the file is called."""
+    (folder / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n")
+    write(folder, "image,y\na.png,r\nb.png,s\n")
+    inputs = {"image": fields.Image()}
+    assert complaint(inputs=inputs) == f"train.csv row 1: a.png is not a picture that Pillow knows{WAYS_OUT}"
+
+
+def test_a_log_whose_header_promises_terabytes(folder):
+    np.save(folder / "log.npy", np.zeros((4, 2)))
+    data = (folder / "log.npy").read_bytes().replace(b"(4, 2), }" + b" " * 16, b"(99999999999999, 2), }   ")
+    assert b"99999999999999" in data
+    (folder / "log.npy").write_bytes(data)
+    write(folder, "log,y\nlog.npy,r\nlog.npy,s\n")
+    assert complaint(inputs={"log": fields.Sensor()}).startswith("train.csv row 1: log.npy is not a readable NPY file")
+
+
+def test_half_a_character_in_json(folder):
+    rows = ['{"note": "red thing", "y": "a"}', '{"note": "x", "y": "\\ud800"}', '{"note": "\\ud83d\\ude00", "y": "b"}']
+    write(folder, "\n".join(rows), "train.jsonl")
+    inputs = {"note": fields.Text()}
+    assert complaint("train.jsonl", inputs=inputs).startswith("train.jsonl row 2: y holds half a character")
+
+
+def test_the_way_out_is_looked_for_from_here(folder, tmp_path_factory, monkeypatch):
+    """The same relative names in another current folder are other files."""
+    for inside in (True, False):
+        here = tmp_path_factory.mktemp("here")
+        monkeypatch.chdir(here)
+        (here / "set").mkdir()
+        if inside:
+            (here / "set/pictures").mkdir()
+        else:
+            (here / "set/pictures").symlink_to(folder)
+        Image.new("L", (9, 9)).save(here / "set/pictures/a.png")
+        write(here / "set", "image,y\npictures/a.png,r\npictures/a.png,s\n")
+        manifest = datasets.Manifest("set/train.csv", label="y", inputs={"image": fields.Image()})
+        if inside:
+            assert len(manifest.open(manifest.fit())) == 2
+        else:
+            with pytest.raises(UserError, match="leaves the manifest's folder"):
+                manifest.fit()

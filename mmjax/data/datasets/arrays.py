@@ -106,5 +106,5 @@ def _loaded(name: str, limit_gb: float) -> dict[str, np.ndarray]:
             raise UserError(f"{name} would take {size / 1e9:.1f} GB in memory; raise cache_gb if that is meant")
         with np.load(path, allow_pickle=False) as file:
             return {column: file[column] for column in file.files}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError, MemoryError) as error:
         raise UserError(f"{name} is not a readable npz file of numbers and text ({error})") from None

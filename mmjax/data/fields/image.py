@@ -16,6 +16,8 @@ from mmjax.data.sources import Row, Rows
 LARGEST = 64_000_000  # pixels; a picture of more is refused by its header, before it can fill the memory
 _WIDEST = 224  # pixels; the longest side of a size that nobody asked for
 _HEADERS, _PICTURES = 1000, 128  # training rows looked at for the size, and for channels, mean and deviation
+# What is opened, whatever a file's name says. Not EPS, which Pillow hands to another program to run.
+_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 lie on their side
 _OPENING = threading.Lock()
 
@@ -126,7 +128,10 @@ class Image:
 
     def _shows_colour(self, row: Row) -> bool | None:
         picture = self.read(row)
-        return None if picture is None else bool((np.ptp(picture, axis=-1) > 16).mean() > 0.01)
+        if picture is None:
+            return None
+        level = 16 if picture.dtype == np.uint8 else float(np.ptp(picture)) * 16 / 255
+        return bool((np.ptp(picture, axis=-1) > level).mean() > 0.01)
 
     def _decoded(self, row: Row, cell: str | bytes) -> np.ndarray:
         import PIL.ImageOps
@@ -198,7 +203,7 @@ def _opened(row: Row, cell: str | bytes) -> Any:
     with _OPENING:  # Pillow warns on standard error of large pictures; here they are bad rows, so its limit rests
         limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
         try:
-            picture = PIL.Image.open(file)
+            picture = PIL.Image.open(file, formats=_FORMATS)
         except Exception as error:  # as when decoding, and UnidentifiedImageError
             raise row.bad(f"{_shown(cell)} {_why(error)}") from None
         finally:

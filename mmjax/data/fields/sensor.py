@@ -129,7 +129,7 @@ def _shown(row: Row, column: str | None) -> str:
 def _npy(row: Row, cell: str, path: str) -> np.ndarray:
     try:
         return np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, MemoryError) as error:
         raise row.bad(f"{cell} is not a readable NPY file of numbers ({error})") from None
 
 

@@ -1,11 +1,14 @@
 """JSON lines: one object a row; a key that a row leaves out is an empty cell."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from mmjax.data.sources.row import Row
 from mmjax.data.sources.source import Source
+
+_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character beyond the first 65,536; alone it is no text
 
 
 def read(path: Path, name: str) -> Source:
@@ -32,6 +35,11 @@ def _object(line: str) -> tuple[dict[str, Any], str]:
         return {}, str(error)
     if not isinstance(value, dict):
         return {}, "is valid JSON but no object"
+    for key, item in value.items() if _ESCAPED.search(line) else ():
+        try:
+            json.dumps({key: item}, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            return {}, f"{ascii(key)[1:-1]} holds half a character (a lone surrogate)"
     return value, ""
 
 

@@ -65,6 +65,8 @@ class Row:
             raise self.bad(f"{cell} {'is a folder' if os.path.isdir(found) else 'does not exist'}")
         if os.path.getsize(found) == 0:
             raise self.bad(f"{cell} is empty")
+        if not os.access(found, os.R_OK):
+            raise self.bad(f"{cell} may not be read; mend its permissions")
         return found
 
 
@@ -72,8 +74,8 @@ def _confine(row: Row, cell: str) -> None:
     """Refuse a path that leads out of the manifest's folder, by name or by symbolic link."""
     if "\0" in cell:
         raise row.bad(f"{cell!r} is no file name")
-    folder = _real(row.folder or "")
-    path = os.path.join(row.folder or "", cell)
+    home = os.path.abspath(row.folder or "")  # what is remembered must not depend on the current folder
+    folder, path = _real(home), os.path.join(home, cell)
     real = os.path.realpath(path) if os.path.islink(path) else os.path.join(_real(os.path.dirname(path)), "x")
     if os.path.isabs(cell) or os.path.commonpath([folder, real]) != folder:
         raise row.bad(f"{cell} leaves the manifest's folder; put the file inside and name it relative to the manifest")

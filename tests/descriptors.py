@@ -53,7 +53,7 @@ def trunk(d: int = WIDTH, depth: int = DEPTH) -> int:
 
 
 def stem(*channels: int, kernel: int = 9) -> int:
-    return sum(dense(kernel * a, b) + 2 * b for a, b in itertools.pairwise(channels))
+    return sum(dense(kernel * a, b) for a, b in itertools.pairwise(channels))
 
 
 def lengths(*counts: int) -> jnp.ndarray:

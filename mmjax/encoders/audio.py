@@ -12,10 +12,10 @@ from mmjax.core import Signal, Tokens, plain
 class Audio(linen.Module):
     """Waveform to log-mel frames to tokens in time.
 
-    With ``convolutions`` = n, n stride-2 convolutions over time and frequency, the last with ``channels``, make
-    one token of every 2**n frames; this learns from little data. With 0, two convolutions over time alone make
-    one of every 2 frames, as in Whisper (Radford et al., 2022, https://arxiv.org/abs/2212.04356). ``rate`` is
-    that of the waveform in Hz, ``window`` and ``hop`` are in seconds. A ``depth`` of 0 leaves the front end alone.
+    With ``convolutions`` = 0, two convolutions over time alone make one token of every 2 frames, as in Whisper
+    (Radford et al., 2022, https://arxiv.org/abs/2212.04356). With n, n stride-2 convolutions over time and
+    frequency, the last with ``channels``, make one of every 2**n frames. ``rate`` is that of the waveform in Hz,
+    ``window`` and ``hop`` are in seconds. A ``depth`` of 0 leaves the front end alone.
     """
 
     rate: int = 16_000
@@ -25,7 +25,7 @@ class Audio(linen.Module):
     width: int = 64
     depth: int = 2
     heads: int = 4
-    convolutions: int = 2
+    convolutions: int = 0
     channels: int = 32
     mlp: float = 4.0
     dropout: float = 0.0

@@ -181,8 +181,13 @@ def predict_parser(modalities: Iterable[tuple[str, str, bool]]) -> Parser:
     parser.add_argument("manifest", metavar="MANIFEST", nargs="?", help="CSV, TSV, JSONL or Parquet")
     group = parser.add_argument_group("modalities of this run")
     for name, metavar, several in modalities:
-        group.add_argument(f"--{name}", metavar=metavar, nargs="+" if several else None)
+        group.add_argument(f"--{name}", dest=part(name), metavar=metavar, nargs="+" if several else None)
     return parser
+
+
+def part(modality: str) -> str:
+    """Where ``predict_parser`` keeps what was said of a modality, whatever its name."""
+    return f"part {modality}"
 
 
 def pair(text: str, parser: Parser, flag: str) -> tuple[str, str]:

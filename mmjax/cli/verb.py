@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import sys
 from argparse import Namespace as Options
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ def train(options: Options) -> int:
         return _help(loaded, prog)
     experiment = override.apply(loaded.experiment, options.overrides, prog=prog)
     workdir = options.workdir or _fresh(loaded.name)
-    print(f"run folder: {workdir}", file=sys.stderr)
     try:
         result = mmjax.train(experiment, workdir=workdir)
     except mmjax.train.Interrupted as stop:
@@ -62,7 +60,8 @@ def predict(options: Options) -> int:
     given, words = parser.parse_known_args(options.rest)
     if words:
         parser.unknown(words)
-    parts = {name: getattr(given, name) for name in schema.inputs if getattr(given, name) is not None}
+    parts = {name: getattr(given, grammar.part(name)) for name in schema.inputs}
+    parts = {name: value for name, value in parts.items() if value is not None}
     if bool(parts) == bool(given.manifest):
         both = "not both" if parts else f"such as --{next(iter(schema.inputs))}"
         raise UserError(f"predict wants either a MANIFEST or the parts of one example, {both}")
@@ -97,7 +96,8 @@ def show(options: Options) -> int:
 
 def _help(loaded: recipe.Recipe, prog: str) -> int:
     console = Console(highlight=False)
-    console.print(f"usage: {prog} [--workdir DIR] [--FIELD VALUE ...]\n", markup=False)
+    workdir = " [--workdir DIR]" if prog.startswith("mmjax train") else ""
+    console.print(f"usage: {prog}{workdir} [--FIELD VALUE ...]\n", markup=False)
     console.print(listing.flags(loaded.experiment, about=loaded.about))
     return 0
 

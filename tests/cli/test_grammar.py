@@ -85,3 +85,10 @@ def test_help_is_quick():
         if min(times) < 1:
             return
     raise AssertionError(f"help took {min(times):.1f} s")
+
+
+def test_a_modality_may_have_any_name():
+    parser = grammar.predict_parser([("x-ray", "FILE", False), ("manifest", "TEXT", False)])
+    given = parser.parse_args(["--x-ray", "a.png", "--manifest", "words"])
+    assert getattr(given, grammar.part("x-ray")) == "a.png"
+    assert getattr(given, grammar.part("manifest")) == "words" and given.manifest is None

@@ -48,8 +48,7 @@ class Predictor:
         """The predictor of the run in ``workdir``. Raises UserError where there is none."""
         folder = Folder(Path(workdir))
         experiment, schema = folder.experiment(), folder.schema()
-        targets = {objective.head or objective.target: objective.target for objective in experiment.objectives.values()}
-        return cls(experiment.model, schema, folder.weights(), targets=targets, batch=batch)
+        return cls(experiment.model, schema, folder.weights(), targets=experiment.answers, batch=batch)
 
     def __call__(
         self,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -26,6 +26,8 @@ class Classification:
     average precision: in answers), as in scikit-learn. With two classes, AUROC and average precision are
     those of class 1, else the macro average of one class against the rest.
     """
+
+    kinds: ClassVar[tuple[str, ...]] = ("class",)
 
     target: str
     head: str | None = None

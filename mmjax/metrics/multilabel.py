@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -25,6 +25,8 @@ class MultiLabel:
     right for ``subset_accuracy`` when all its known labels are. Macro averages, AUROC and average
     precision among them, are over the labels with a known cell.
     """
+
+    kinds: ClassVar[tuple[str, ...]] = ("classes",)
 
     target: str
     head: str | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +22,8 @@ class Regression:
 
     head: None means the head named as the target.
     """
+
+    kinds: ClassVar[tuple[str, ...]] = ("number",)
 
     target: str
     head: str | None = None

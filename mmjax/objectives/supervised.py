@@ -5,6 +5,7 @@ the training step applies. The count depends on the batch alone, never on the ou
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,8 @@ class CrossEntropy:
     class_weights: one a class; the loss is then the sum of weighted losses over the sum of the
     targets' weights, as in PyTorch's ``CrossEntropyLoss`` (smoothing included).
     """
+
+    kinds: ClassVar[tuple[str, ...]] = ("class",)
 
     target: str
     head: str | None = None
@@ -50,6 +53,8 @@ class BinaryCrossEntropy:
     ``pos_weight`` in PyTorch's ``BCEWithLogitsLoss``.
     """
 
+    kinds: ClassVar[tuple[str, ...]] = ("classes",)
+
     target: str
     head: str | None = None
     weight: float = 1.0
@@ -69,6 +74,8 @@ class BinaryCrossEntropy:
 class SquaredError:
     """Numbers: head, target and mask ``b`` or ``b k``; the mean over all known cells."""
 
+    kinds: ClassVar[tuple[str, ...]] = ("number",)
+
     target: str
     head: str | None = None
     weight: float = 1.0
@@ -81,6 +88,8 @@ class SquaredError:
 @dataclass(frozen=True)
 class AbsoluteError:
     """Numbers, with less heed to outliers: head, target and mask ``b`` or ``b k``; the mean over all known cells."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("number",)
 
     target: str
     head: str | None = None

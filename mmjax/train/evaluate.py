@@ -16,10 +16,18 @@ from mmjax.train import place, sharding
 _STANDARD = {"class": metrics.Classification, "classes": metrics.MultiLabel, "number": metrics.Regression}
 
 
-def standard(schema: Any, heads: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The usual metrics for each target's kind, of the heads that a model has (all when None)."""
-    chosen = {name: _STANDARD[field.kind](name) for name, field in schema.targets.items()}
-    return {name: metric for name, metric in chosen.items() if heads is None or name in heads}
+def standard(
+    schema: Any, answers: Mapping[str, str] | None = None, *, heads: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The usual metrics for each target's kind, by head, of the heads that a model has (None: they are not known).
+
+    answers: targets by head, where an objective gives a head another name than its target's.
+    """
+    pairs = {head: target for head, target in (answers or {}).items() if target in schema.targets}
+    for target in schema.targets:
+        if target in heads if heads is not None else target not in pairs.values():
+            pairs.setdefault(target, target)
+    return {head: _STANDARD[schema.targets[target].kind](target, head) for head, target in pairs.items()}
 
 
 def make_gather(model: nn.Module, measures: Mapping[str, Any], mesh: jax.sharding.Mesh) -> Callable[..., Any]:
@@ -44,6 +52,8 @@ class Evaluation:
                  mesh: jax.sharding.Mesh, subsets: bool = False):  # fmt: skip
         if len(examples) == 0:
             raise UserError("there are no rows to evaluate")
+        if batch < 1:
+            raise UserError(f"batch={batch} of {examples.name} must be at least 1")
         self.examples, self.measures, self.schema, self.subsets = examples, dict(measures), schema, subsets
         self.rows: dict[str, Any] = {}
         self._mesh = mesh
@@ -68,7 +78,7 @@ class Evaluation:
         keep = jax.device_put(keep, sharding.replicated(self._mesh))
         pieces = []
         with jax.set_mesh(self._mesh):
-            for batch, _ in pipeline.sweep(self.examples, batch=self._batch, shard=place.shard()):
+            for batch, _ in pipeline.sweep(self.examples, batch=self._batch, shard=place.shard(self._mesh)):
                 pieces.append(self._gather(weights, place.put(batch, self._mesh), keep))
         pieces = jax.device_get(pieces)
         return {name: metrics.gather([piece[name] for piece in pieces]) for name in self.measures}
@@ -76,10 +86,13 @@ class Evaluation:
     def _compute(self, rows: Mapping[str, Any], intervals: bool) -> dict[str, Any]:
         found = {}
         for name, measure in self.measures.items():
-            field = self.schema.targets[measure.target]
-            facts = {"scale": (field.mean, field.std)} if field.kind == "number" else {"names": field.names}
-            found[name] = measure.compute(rows[name], resamples=1000 if intervals else 0, **facts)
+            found[name] = measure.compute(rows[name], resamples=1000 if intervals else 0, **self.facts(measure))
         return found
+
+    def facts(self, measure: Any) -> dict[str, Any]:
+        """What a metric has to know of its target: the names of its classes, or the scale of its numbers."""
+        field = self.schema.targets[measure.target]
+        return {"scale": (field.mean, field.std)} if field.kind == "number" else {"names": field.names}
 
 
 def powerset(names: list[str]) -> list[tuple[str, ...]]:

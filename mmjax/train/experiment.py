@@ -52,3 +52,8 @@ class Experiment:
     run: Run = Run()
     mesh: Mesh = Mesh()
     modality_dropout: float = 0.0
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """The target that each head with an objective answers to, by head."""
+        return {objective.head or objective.target: objective.target for objective in self.objectives.values()}

@@ -27,15 +27,23 @@ class Folder:
         """Whether a run lives here. Raises UserError where something else does."""
         if (self.path / CONFIG).is_file():
             return True
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        begun = {SCHEMA, f"{SCHEMA}.part", f"{CONFIG}.part"}  # all that a run leaves that was killed as it began
+        if self.path.exists() and (not self.path.is_dir() or {path.name for path in self.path.iterdir()} - begun):
             raise UserError(f"{self.path} is not empty and not a run folder; choose another --workdir")
         return False
 
     def create(self, experiment: Experiment, schema: Any) -> None:
-        """Write what the run is, before its first step."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.path / SCHEMA, plain.to_plain(schema))
-        write_json(self.path / CONFIG, plain.to_plain(experiment))
+        """Write what the run is, before its first step. Raises UserError where the folder cannot be made."""
+        if self.exists():
+            raise UserError(f"another run began in {self.path} meanwhile; choose another --workdir")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(self.path / SCHEMA, plain.to_plain(schema))
+            write_json(self.path / CONFIG, plain.to_plain(experiment))
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be made a run folder: {error.strerror}; choose another --workdir"
+            ) from None
 
     def write_rejects(self, rejects: list[dict[str, Any]]) -> None:
         """Name every row that was left out, and why."""
@@ -52,13 +60,13 @@ class Folder:
 
         return self._value(SCHEMA, Schema)
 
-    def weights(self) -> dict[str, Any]:
-        """Variables for ``model.apply`` at the last saved step, on the default device."""
+    def weights(self, mesh: jax.sharding.Mesh | None = None) -> dict[str, Any]:
+        """Variables for ``model.apply`` at the last saved step, whole on each device of ``mesh`` (None: on one)."""
         experiment = self.experiment()
         directory = self.path / CHECKPOINTS
         if not directory.is_dir():
             raise UserError(f"{self.path} has no checkpoint yet; train it first")
-        mesh = sharding.Mesh(data=1).build(jax.local_devices()[:1])
+        mesh = mesh or sharding.Mesh(data=1).build(jax.local_devices()[:1])
         shapes = self._shapes(experiment)
         places = jax.tree.map(lambda _: sharding.replicated(mesh), shapes)
         with checkpoint.opened(directory) as checkpoints:
@@ -87,7 +95,7 @@ class Folder:
             raise UserError(f"{self.path} is not a run folder: it has no {name}")
         try:
             value = plain.from_plain(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise UserError(f"{path} is damaged: {error}") from error
         if not isinstance(value, kind):
             raise UserError(f"{path} is damaged: it holds no {kind.__name__}")

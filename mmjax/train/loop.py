@@ -56,6 +56,7 @@ def train(experiment: Experiment, *, workdir: str | Path | None = None, quiet: b
     place.meet("prepared")  # every process has looked at the folder before one of them makes it
     if folder is not None and not resumes and jax.process_index() == 0:
         folder.create(experiment, prepared.schema)
+    _write_rejects(prepared, folder)  # and again at the end: rows that are read when asked for turn out bad only then
     place.meet("created")
     with Wish() as wish, jax.set_mesh(prepared.mesh):
         loop = _Loop(prepared, folder, wish, quiet=quiet)
@@ -79,9 +80,8 @@ class _Loop:
     def run(self) -> tuple[state.TrainState, dict[str, Any]]:
         """To the last step, then evaluate."""
         data = self.p.experiment.data
-        batches = pipeline.stream(
-            self.p.examples, batch=data.batch, seed=data.seed, augment=data.augment, shard=place.shard()
-        )
+        shard = place.shard(self.p.mesh)
+        batches = pipeline.stream(self.p.examples, batch=data.batch, seed=data.seed, augment=data.augment, shard=shard)
         with self._checkpoints() as saved:
             now, start = self._start(saved, batches)
             with self._log(start) as log, jax.transfer_guard("disallow"):
@@ -106,7 +106,7 @@ class _Loop:
     def _after(self, step: int, start: int, now: Any, batches: Any, log: Log, saved: Any) -> None:
         """What is due after a step: log, save, evaluate, leave."""
         last = step == self.run_.steps
-        due = last or step % self.run_.log_every == 0 or _due(step, self.run_.save_every)
+        due = last or _due(step, self.run_.log_every) or _due(step, self.run_.save_every)
         leaving = self.wish.agreed() if due or jax.process_count() == 1 else 0
         if due or leaving:
             self._flush(step, log)
@@ -177,13 +177,17 @@ def evaluate(workdir: str | Path, data: Any, *, batch: int | None = None) -> dic
 
     folder = Folder(Path(workdir))
     experiment, schema = folder.experiment(), folder.schema()
-    mesh = experiment.mesh.build()
+    mesh = sharding.Mesh().build()  # of the devices that are here, not of those that trained
     examples = data.open(schema)
-    heads = getattr(experiment.model, "heads", None)
-    measures = next((dict(e.metrics) for e in experiment.evaluators.values() if e.metrics), standard(schema, heads))
+    usual = standard(schema, experiment.answers, heads=getattr(experiment.model, "heads", None))
+    measures = next((dict(e.metrics) for e in experiment.evaluators.values() if e.metrics), usual)
     if not measures:
         raise UserError(f"{folder.path} has no head with a target to evaluate")
     measured = Evaluation(
         experiment.model, examples, measures, schema=schema, batch=batch or experiment.data.batch, mesh=mesh
     )
-    return measured(folder.weights())
+    found = measured(folder.weights(mesh))
+    if not any(metrics.get("count", 1) for metrics in found["heads"].values()):
+        columns = sorted({column for measure in measures.values() for column in schema.targets[measure.target].columns})
+        raise UserError(f"{examples.name} has no answer to measure against; it needs column {' or '.join(columns)}")
+    return found

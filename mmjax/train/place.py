@@ -5,13 +5,22 @@ from typing import Any
 import jax
 import numpy as np
 
-from mmjax.core import Batch, UserError
+from mmjax.core import UserError
 from mmjax.train import sharding
 
 
-def shard() -> tuple[int, int]:
-    """This process and how many there are: the part of each batch that it reads."""
-    return jax.process_index(), jax.process_count()
+def shard(mesh: jax.sharding.Mesh) -> tuple[int, int]:
+    """Which part of each batch this process reads, and how many parts there are.
+
+    Processes that only the tensor axis tells apart hold the same rows, and so read the same part. Raises
+    UserError where the rows of a process do not lie together.
+    """
+    pieces = mesh.shape["data"] * mesh.shape["fsdp"]
+    places = sharding.batch_sharding(mesh).devices_indices_map((pieces,)).items()
+    own = sorted({rows.start or 0 for device, (rows,) in places if device.process_index == jax.process_index()})
+    if own != list(range(own[0], own[0] + len(own))) or own[0] % len(own) or pieces % len(own):
+        raise UserError(f"mesh {dict(mesh.shape)} scatters the rows of a process; give tensor fewer devices")
+    return own[0] // len(own), pieces // len(own)
 
 
 def meet(name: str) -> None:
@@ -33,6 +42,8 @@ def put(batch: Any, mesh: jax.sharding.Mesh) -> Any:
 
 def check_batch(size: int, pieces: int, mesh: jax.sharding.Mesh, *, where: str) -> None:
     """Raises UserError where ``size`` rows do not spread evenly over micro-batches and devices."""
+    if pieces < 1:
+        raise UserError(f"optim.accumulate={pieces} must be at least 1")
     parts = pieces * mesh.shape["data"] * mesh.shape["fsdp"]
     if size < 1 or size % parts:
         raise UserError(f"{where}={size} does not divide by {parts} (optim.accumulate x mesh.data x mesh.fsdp)")
@@ -42,12 +53,3 @@ def padded(size: int, mesh: jax.sharding.Mesh) -> int:
     """The smallest batch of at least ``size`` rows that spreads evenly: evaluation pads, never drops."""
     parts = mesh.shape["data"] * mesh.shape["fsdp"]
     return -(-size // parts) * parts
-
-
-def example(schema: Any, size: int) -> Batch:
-    """A batch of ``size`` absent rows: the shapes that this schema gives."""
-
-    def absent(fields: Any) -> dict[str, Any]:
-        return {name: field.batch([None] * size) for name, field in fields.items()}
-
-    return Batch(inputs=absent(schema.inputs), targets=absent(schema.targets))

@@ -37,15 +37,24 @@ def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
     """
     mesh = experiment.mesh.build()
     place.check_batch(experiment.data.batch, experiment.optim.accumulate, mesh, where="data.batch")
-    if experiment.run.steps < 1:
-        raise UserError(f"run.steps={experiment.run.steps} must be at least 1")
+    for where, value, least in (
+        ("run.steps", experiment.run.steps, 1),
+        ("run.keep", experiment.run.keep, 1),
+        ("data.seed", experiment.data.seed, 0),
+    ):
+        if value < least:
+            raise UserError(f"{where}={value} must be at least {least}")
     optimizer = experiment.optim.build(experiment.run.steps)
     schema = experiment.data.fit() if schema is None else schema
     examples = experiment.data.open(schema)
-    example = place.example(schema, experiment.data.batch)
-    check_sizes(experiment.model, schema)
+    example = schema.example(experiment.data.batch)
+    check_sizes(experiment.model, schema, experiment.answers)
     init = state.make_init(experiment.model, optimizer, example)
-    shapes = _shapes(init, experiment, example)
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    variables = {"params": shapes.params, **shapes.variables}
+    outputs = jax.eval_shape(lambda v, i: experiment.model.apply(v, i, train=False), variables, example.inputs)
+    for name, objective in experiment.objectives.items():
+        _fits(objective, schema, outputs, example, where=f"objectives.{name}")
     shardings = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
     compiled = jax.jit(
         step.make_step(
@@ -60,13 +69,17 @@ def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
         out_shardings=(shardings, sharding.replicated(mesh)),
     )
     evaluations = {name: _evaluation(experiment, e, schema, mesh) for name, e in experiment.evaluators.items()}
+    for name, evaluation in evaluations.items():
+        for head, measure in evaluation.measures.items():
+            _fits(measure, schema, outputs, example, where=f"evaluators.{name}.metrics.{head}")
     return Prepared(experiment, schema, examples, mesh, optimizer, init, shapes, shardings, compiled, evaluations)
 
 
-def check_sizes(model: nn.Module, schema: Any) -> None:
-    """Raises UserError where a vocabulary or a list of classes is larger than the network has room for.
+def check_sizes(model: nn.Module, schema: Any, targets: Mapping[str, str] | None = None) -> None:
+    """Raises UserError where a vocabulary is larger than the network has room for, or classes are not what a head has.
 
-    An index outside a table would be clamped in silence on the device, so it must not get there.
+    An index outside a table would be clamped in silence on the device, so it must not get there. targets: by
+    head, where its name is another than its target's.
     """
     for name, part in _parts(model, "encoders").items():
         if name not in schema.inputs:
@@ -75,20 +88,21 @@ def check_sizes(model: nn.Module, schema: Any) -> None:
         _check_size(schema.inputs[name], part, "vocabulary", f"model.encoders.{name}", "entries")
         _check_columns(schema.inputs[name], part, f"model.encoders.{name}")
     for name, part in _parts(model, "heads").items():
-        if name in schema.targets:
+        target = (targets or {}).get(name, name)
+        if target in schema.targets:
             for size in ("classes", "labels"):
-                _check_size(schema.targets[name], part, size, f"model.heads.{name}", size)
+                _check_size(schema.targets[target], part, size, f"model.heads.{name}", size, exact=True)
 
 
 def _parts(model: nn.Module, name: str) -> Mapping[str, Any]:
     return getattr(model, name, None) or {}
 
 
-def _check_size(field: Any, part: Any, attribute: str, where: str, what: str) -> None:
+def _check_size(field: Any, part: Any, attribute: str, where: str, what: str, *, exact: bool = False) -> None:
     room = getattr(part, attribute, None)
     names = getattr(field, "names", None)
     need = len(names) if names is not None else getattr(field, "size", None)
-    if isinstance(room, int) and isinstance(need, int) and need > room:
+    if isinstance(room, int) and isinstance(need, int) and (need > room or (exact and need < room)):
         raise UserError(f"{where}.{attribute}={room}, but the training data has {need} {what}; set it to {need}")
 
 
@@ -100,23 +114,28 @@ def _check_columns(field: Any, part: Any, where: str) -> None:
         raise UserError(f"{where}.cardinalities={tuple(room)}, but the training data has {tuple(need)}")
 
 
-def _shapes(init: Any, experiment: Experiment, example: Batch) -> Any:
-    shapes = jax.eval_shape(init, jax.random.key(0))
-    variables = {"params": shapes.params, **shapes.variables}
-    outputs = jax.eval_shape(lambda v: experiment.model.apply(v, example.inputs, train=False), variables)
-    for name, objective in experiment.objectives.items():
-        if objective.target not in example.targets:
-            known = ", ".join(example.targets) or "no target"
-            raise UserError(f"objectives.{name} wants target {objective.target!r}; the data has {known}")
-        head = objective.head or objective.target
-        if head not in outputs.heads:
-            raise UserError(f"objectives.{name} wants head {head!r}; the model has {', '.join(outputs.heads)}")
-    return shapes
+def _fits(part: Any, schema: Any, outputs: Any, example: Batch, *, where: str) -> None:
+    """Raises UserError where an objective or a metric cannot be had from these outputs and targets."""
+    target, kinds = getattr(part, "target", None), getattr(part, "kinds", ())
+    if target is not None and target not in schema.targets:
+        raise UserError(f"{where} wants target {target!r}; the data has {', '.join(schema.targets) or 'none'}")
+    field = schema.targets.get(target)
+    if field is not None and kinds and field.kind not in kinds:
+        raise UserError(
+            f"{where} is for targets of kind {' or '.join(kinds)}, but {target!r} is of kind {field.kind} "
+            f"({field.describe()})"
+        )
+    try:
+        jax.eval_shape(part, outputs, example)
+    except (UserError, ValueError) as error:
+        raise UserError(f"{where}: {error}") from error
 
 
 def _evaluation(experiment: Experiment, evaluator: Any, schema: Any, mesh: jax.sharding.Mesh) -> Evaluation:
     examples = evaluator.data.open(schema)
-    measures = evaluator.metrics or standard(schema, _parts(experiment.model, "heads") or None)
+    measures = evaluator.metrics or standard(
+        schema, experiment.answers, heads=_parts(experiment.model, "heads") or None
+    )
     return Evaluation(
         experiment.model,
         examples,

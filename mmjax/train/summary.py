@@ -42,7 +42,7 @@ def summarise(
     if jax.process_index() > 0:
         return report
     if folder is not None:
-        shown = [case | {"evaluation": n} for n, e in prepared.evaluations.items() for case in hardest(e)][:HARDEST]
+        shown = [case | {"evaluation": n} for n, e in prepared.evaluations.items() for case in hardest(e)]
         page.write(folder.path, report, hardest=shown)
     if not quiet:
         page.show(report)
@@ -50,13 +50,12 @@ def summarise(
 
 
 def hardest(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """The examples that the model found hardest: highest loss of a class target first."""
+    """The examples that the model found hardest: those of highest loss, as many of each head."""
+    measures = {name: measure for name, measure in evaluation.measures.items() if hasattr(measure, "hardest")}
     cases = []
-    for name, measure in evaluation.measures.items():
-        field = evaluation.schema.targets[measure.target]
-        if field.kind == "class" and name in evaluation.rows:
-            cases += measure.hardest(evaluation.rows[name], names=field.names, count=HARDEST)
-    cases = sorted(cases, key=lambda case: -case["loss"])[:HARDEST]
+    for name, measure in measures.items():
+        facts, count = evaluation.facts(measure), -(-HARDEST // len(measures))
+        cases += measure.hardest(evaluation.rows[name], count=count, **facts)
     return [case | _seen(evaluation, case["index"]) for case in cases]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from mmjax import flops
 from mmjax.core import trees
@@ -115,21 +116,26 @@ def _cost(found: Mapping[str, Any]) -> Table:
 
 def _memory(found: Mapping[str, Any]) -> Table:
     mesh = " x ".join(f"{name} {size}" for name, size in found["mesh"].items())
-    out = Table("what", title=f"memory on each device ({mesh})", title_justify="left")
+    out = Table("memory", title=f"on each device of {mesh}", title_justify="left", min_width=40)
     out.add_column("bytes", justify="right")
     for name, size in found["memory"].items():
         out.add_row(name, number(size))
     return out
 
 
-def _splits(found: Mapping[str, Any]) -> Table:
-    split = {path: row for path, row in found["shardings"].items() if any(row["spec"])}
-    title = f"{len(split)} of {len(found['shardings'])} parameter arrays are split"
-    out = Table(title=title, title_justify="left", show_header=bool(split), box=None if not split else Table().box)
-    for name in ("parameter", "shape", "split") if split else ():
-        out.add_column(name)
-    for path, row in split.items():
-        out.add_row(path, " x ".join(map(str, row["shape"])), ", ".join(str(axis or "-") for axis in row["spec"]))
+def _splits(found: Mapping[str, Any]) -> Table | Text:
+    """Parameters that no device holds whole; the spec of an axis of one device splits nothing."""
+    split = {}
+    for path, row in found["shardings"].items():
+        axes = [axis if axis and found["mesh"].get(axis, 1) > 1 else "-" for axis in row["spec"]]
+        if set(axes) - {"-"}:
+            split[path] = (row["shape"], axes)
+    if not split:
+        return Text("every device holds all parameters")
+    out = Table("parameter", "shape", "split", title_justify="left")
+    out.title = f"{len(split)} of {len(found['shardings'])} parameter arrays are split"
+    for path, (shape, axes) in split.items():
+        out.add_row(path, " x ".join(map(str, shape)), ", ".join(axes))
     return out
 
 

@@ -103,8 +103,10 @@ def test_it_can_be_read(facts):
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(show.table(found))
     text = console.export_text()
-    for word in ("trunk", "head", "76%", "74", "trunk/kernel", "fsdp", "numbers"):
+    for word in ("trunk", "head", "76%", "74", "trunk/kernel", "-, fsdp", "numbers"):
         assert word in text
+    console.print(show.table(facts()))
+    assert "every device holds all parameters" in console.export_text()
 
 
 @pytest.mark.parametrize(

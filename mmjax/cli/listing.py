@@ -13,8 +13,9 @@ from mmjax.cli import override
 def flags(experiment: Any, *, about: str) -> RenderableType:
     """What a recipe says of itself, and every flag with its kind and present value."""
     out = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("flag", "kind", "now"):
-        out.add_column(name, overflow="fold")
+    out.add_column("flag", no_wrap=True)
+    out.add_column("kind", overflow="fold")
+    out.add_column("now", overflow="fold")
     part = None
     for flag in override.flags(experiment):
         top = flag.name.split(".")[0]

@@ -1,5 +1,6 @@
 """Bad input through the real command: one clear line, exit status 2, nothing half-written."""
 
+import gc
 import json
 import os
 import shutil
@@ -112,10 +113,9 @@ SPOILT = {
 
 def check(status, out, err, told):
     assert status == 2, err
-    line = err.splitlines()[-1]
-    assert line.startswith("mmjax: ") and told in line
-    assert "Traceback" not in err and not out
-    assert sum(text.startswith("mmjax: ") for text in err.splitlines()) == 1
+    assert not out
+    assert err.startswith("mmjax: ") and err.endswith("\n") and err.count("\n") == 1
+    assert told in err
 
 
 @pytest.mark.parametrize("kind", SPOILT)
@@ -241,13 +241,14 @@ def test_a_run_without_a_checkpoint_is_refused(trained, tmp_path, say):
     check(*say("predict", tmp_path / "run", "--note", "blue"), "no checkpoint")
 
 
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_damaged_checkpoint_is_refused(trained, tmp_path, say):
     shutil.copytree(trained, tmp_path / "run")
     for path in (tmp_path / "run/checkpoints").rglob("*"):
         if path.is_file():
             path.write_bytes(b"")
-    status, out, err = say("predict", tmp_path / "run", "--note", "blue")
-    check(status, out, err, "")
+    check(*say("predict", tmp_path / "run", "--note", "blue"), "checkpoint")
+    gc.collect()  # what the checkpoint library leaves unfinished complains here, not in some other test
 
 
 def test_the_real_command_says_one_line(things):

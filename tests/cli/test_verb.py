@@ -156,8 +156,7 @@ def test_asked_to_stop_it_saves_and_leaves(things, say, sign, status):
 
 
 def test_a_reader_that_leaves_is_no_error(trained):
-    process = mmjax("predict", trained, trained.parent / "train.csv", cwd=trained.parent)
-    assert process.stdout is not None
-    process.stdout.close()
-    assert process.wait(60) == 141
-    assert process.stderr is not None and not process.stderr.read()
+    with mmjax("predict", trained, trained.parent / "train.csv", cwd=trained.parent) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141

@@ -32,7 +32,7 @@ def whisper_mel() -> None:
         features = extract(samples / np.float32(32_768), sampling_rate=16_000, return_tensors="np").input_features
         arrays[f"{name}_samples"] = samples
         arrays[f"{name}_features"] = features[0, :, : -(-len(samples) // 160)].T.astype(np.float32)
-    np.savez_compressed(GOLDENS / "whisper_mel.npz", **arrays)
+    np.savez_compressed(GOLDENS / "whisper_mel.npz", allow_pickle=False, **arrays)
 
 
 if __name__ == "__main__":

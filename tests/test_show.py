@@ -12,6 +12,7 @@ from rich.console import Console
 
 from mmjax import Experiment, show
 from mmjax.core import Mean, Outputs, Signal, Tokens
+from mmjax.data.schema import Schema
 from mmjax.train import Mesh, Optim, Run, Sgd
 
 
@@ -29,8 +30,13 @@ class Net(nn.Module):
 class Field:
     """A field of fixed shape."""
 
+    kind, columns = "table", ("a", "b")
+
     def __init__(self, *shape):
         self.shape = shape
+
+    def describe(self):
+        return "numbers"
 
     def batch(self, examples):
         shape = (len(examples), *self.shape)
@@ -46,11 +52,7 @@ class Squares:
         return Mean.of(jnp.square(outputs.heads["y"] - batch.targets["y"].values), batch.targets["y"].mask)
 
 
-SCHEMA = types.SimpleNamespace(
-    inputs={"x": Field(6)},
-    targets={"y": Field(2)},
-    describe=lambda: [("x", "table", "a, b", "numbers"), ("y", "number", "y", "0±1")],
-)
+SCHEMA = Schema(inputs={"x": Field(6)}, targets={"y": Field(2)})
 
 
 @pytest.fixture

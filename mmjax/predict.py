@@ -44,9 +44,12 @@ class Predictor:
         self._heads = jax.jit(lambda weights, inputs: dict(model.apply(weights, inputs, train=False).heads))
 
     @classmethod
-    def load(cls, workdir: str | os.PathLike[str], *, batch: int = 32) -> "Predictor":
-        """The predictor of the run in ``workdir``. Raises UserError where there is none."""
-        folder = Folder(Path(workdir))
+    def load(cls, workdir: str | os.PathLike[str], *, batch: int = 32, allow: tuple[type, ...] = ()) -> "Predictor":
+        """The predictor of the run in ``workdir``. Raises UserError where there is none.
+
+        allow: classes outside mmjax that the run's experiment is made of.
+        """
+        folder = Folder(Path(workdir), allow)
         experiment, schema = folder.experiment(), folder.schema()
         return cls(experiment.model, schema, folder.weights(), targets=experiment.answers, batch=batch)
 

@@ -13,6 +13,7 @@ from mmjax.cli import grammar, listing, override, recipe
 from mmjax.core import UserError
 from mmjax.train import report
 from mmjax.train.folder import Folder
+from mmjax.train.prepare import fitted
 
 
 def train(options: Options) -> int:
@@ -69,7 +70,8 @@ def predict(options: Options) -> int:
         if isinstance(value, list):
             parts[name] = dict(grammar.pair(text, parser, f"--{name}") for text in value)
     predictor = mmjax.predict.Predictor.load(options.workdir)
-    for record in predictor(given.manifest) if given.manifest else predictor(**parts):
+    what = [given.manifest] if given.manifest else []
+    for record in predictor(*what, on_bad_row=given.on_bad_row, **parts):
         _say(record)
     return 0
 
@@ -87,7 +89,7 @@ def show(options: Options) -> int:
         if options.help:
             return _help(loaded, prog)
         experiment = override.apply(loaded.experiment, options.overrides, prog=prog)
-        schema = experiment.data.fit()
+        schema = fitted(experiment)
     found = mmjax.show.facts(experiment, schema)
     _show(mmjax.show.table(found))
     _say(found)

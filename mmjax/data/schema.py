@@ -1,7 +1,7 @@
 """What a data set is, learned from its training rows: the fields of every modality and target."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mmjax.core import Batch, UserError
@@ -24,6 +24,12 @@ class Schema:
             inputs={name: field.batch([None] * batch) for name, field in self.inputs.items()},
             targets={name: field.batch([None] * batch) for name, field in self.targets.items()},
         )
+
+    def only(self, modalities: Collection[str], *, reason: str) -> "Schema":
+        """This schema with these modalities alone; the others are left out, for the reason given."""
+        kept = {name: field for name, field in self.inputs.items() if name in modalities}
+        gone = {name: reason for name in self.inputs if name not in kept}
+        return dataclasses.replace(self, inputs=kept, left_out={**self.left_out, **gone})
 
     def describe(self) -> list[tuple[str, str, str, str]]:
         """(name, kind, columns, facts) for every modality, target and column left out, for people."""

@@ -19,9 +19,10 @@ _FREE = ("run", "mesh", "evaluators")
 
 @dataclass(frozen=True)
 class Folder:
-    """Files of one run."""
+    """Files of one run. allow: classes outside mmjax that its experiment may be made of."""
 
     path: Path
+    allow: tuple[type, ...] = ()
 
     def exists(self) -> bool:
         """Whether a run lives here. Raises UserError where something else does."""
@@ -77,7 +78,7 @@ class Folder:
 
     def matches(self, experiment: Experiment) -> None:
         """Raises UserError where ``experiment`` is not the one that was begun here."""
-        old, new = plain.to_plain(self.experiment()), plain.to_plain(experiment)
+        old, new = self._read(CONFIG), json.loads(json.dumps(plain.to_plain(experiment)))
         for name in old:
             if name not in _FREE:
                 _compare(old[name], new[name], name, self.path)
@@ -90,16 +91,25 @@ class Folder:
         return jax.eval_shape(init, jax.random.key(0))
 
     def _value(self, name: str, kind: type) -> Any:
+        try:
+            value = plain.from_plain(self._read(name), allow=self.allow)
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise UserError(f"{self.path / name} is damaged: {error}") from error
+        if not isinstance(value, kind):
+            raise UserError(f"{self.path / name} is damaged: it holds no {kind.__name__}")
+        return value
+
+    def _read(self, name: str) -> Any:
         path = self.path / name
         if not path.is_file():
             raise UserError(f"{self.path} is not a run folder: it has no {name}")
         try:
-            value = plain.from_plain(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path} is damaged: {error}") from error
-        if not isinstance(value, kind):
-            raise UserError(f"{path} is damaged: it holds no {kind.__name__}")
-        return value
+        if not isinstance(data, dict):
+            raise UserError(f"{path} is damaged: it holds no object")
+        return data
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -171,11 +171,16 @@ def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def evaluate(workdir: str | Path, data: Any, *, batch: int | None = None) -> dict[str, Any]:
-    """Metrics of a finished run on ``data``: ``{"count": n, "heads": {head: metrics}}``."""
+def evaluate(
+    workdir: str | Path, data: Any, *, batch: int | None = None, allow: tuple[type, ...] = ()
+) -> dict[str, Any]:
+    """Metrics of a finished run on ``data``: ``{"count": n, "heads": {head: metrics}}``.
+
+    allow: classes outside mmjax that the run's experiment is made of.
+    """
     from mmjax.train.evaluate import Evaluation, standard
 
-    folder = Folder(Path(workdir))
+    folder = Folder(Path(workdir), allow)
     experiment, schema = folder.experiment(), folder.schema()
     mesh = sharding.Mesh().build()  # of the devices that are here, not of those that trained
     examples = data.open(schema)

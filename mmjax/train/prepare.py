@@ -45,7 +45,7 @@ def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
         if value < least:
             raise UserError(f"{where}={value} must be at least {least}")
     optimizer = experiment.optim.build(experiment.run.steps)
-    schema = experiment.data.fit() if schema is None else schema
+    schema = fitted(experiment) if schema is None else schema
     examples = experiment.data.open(schema)
     example = schema.example(experiment.data.batch)
     check_sizes(experiment.model, schema, experiment.answers)
@@ -73,6 +73,15 @@ def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
         for head, measure in evaluation.measures.items():
             _fits(measure, schema, outputs, example, where=f"evaluators.{name}.metrics.{head}")
     return Prepared(experiment, schema, examples, mesh, optimizer, init, shapes, shardings, compiled, evaluations)
+
+
+def fitted(experiment: Experiment) -> Any:
+    """What the training rows teach, of the modalities that the model has an encoder for.
+
+    One that nothing encodes must not count as seen: modality dropout might spare it alone.
+    """
+    schema, encoders = experiment.data.fit(), _parts(experiment.model, "encoders")
+    return schema.only(encoders, reason="the model has no encoder for it") if encoders else schema
 
 
 def check_sizes(model: nn.Module, schema: Any, targets: Mapping[str, str] | None = None) -> None:

@@ -10,6 +10,7 @@ from mmjax.core import UserError
 from mmjax.train import Evaluator, Mesh, place
 from mmjax.train.evaluate import standard
 from mmjax.train.folder import CONFIG, SCHEMA, Folder
+from mmjax.train.prepare import fitted
 
 
 def evaluator(batch=64, **changes):
@@ -95,3 +96,23 @@ def test_a_misspelt_way_with_bad_rows_is_refused(tmp_path):
 @pytest.mark.parametrize("mesh", [Mesh(), Mesh(data=2, tensor=4), Mesh(data=1, fsdp=2, tensor=-1), Mesh(1, 1, 8)])
 def test_one_process_reads_whole_batches(mesh):
     assert place.shard(mesh.build()) == (0, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mine(objectives.CrossEntropy):
+    """A user's own objective."""
+
+
+def test_own_parts_go_into_a_folder_and_come_back_where_they_are_allowed(tiny, tmp_path):
+    own = dataclasses.replace(tiny(), objectives={"label": Mine("label")})
+    Folder(tmp_path).create(own, own.data.fit())
+    assert Folder(tmp_path, allow=(Mine,)).experiment() == own
+    Folder(tmp_path).matches(own)  # going on compares what is written and builds nothing
+    with pytest.raises(UserError, match="not a value of mmjax; pass its class in allow"):
+        Folder(tmp_path).experiment()
+
+
+def test_a_modality_that_nothing_encodes_is_left_out_and_said_so(tiny):
+    schema = fitted(tiny())
+    assert list(schema.inputs) == ["image", "text"]
+    assert ("audio", "left out", "audio", "the model has no encoder for it") in schema.describe()

@@ -67,6 +67,12 @@ def opened(path: Path, *, keep: int = 2) -> Iterator[Checkpoints]:
         checkpoints.close()
 
 
+def latest(path: Path) -> int:
+    """The last step that is saved in ``path``, 0 for none. Only looks, so that the folder may be another run's."""
+    names = [entry.name for entry in path.iterdir()] if path.is_dir() else []
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
 def abstract(shapes: Any, shardings: Any) -> Any:
     """Shapes with shardings, as ``restore`` wants them."""
     return jax.tree.map(lambda s, d: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=d), shapes, shardings)

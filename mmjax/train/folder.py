@@ -11,6 +11,7 @@ import jax
 from mmjax.core import UserError, plain
 from mmjax.train import checkpoint, sharding, state
 from mmjax.train.experiment import Experiment
+from mmjax.train.lock import LOCK
 
 CONFIG, SCHEMA, CHECKPOINTS, REJECTS = "config.json", "schema.json", "checkpoints", "rejects.jsonl"
 # What may differ when a run goes on: how long and how often, and on which devices.
@@ -28,23 +29,26 @@ class Folder:
         """Whether a run lives here. Raises UserError where something else does."""
         if (self.path / CONFIG).is_file():
             return True
-        begun = {SCHEMA, f"{SCHEMA}.part", f"{CONFIG}.part"}  # all that a run leaves that was killed as it began
+        begun = {LOCK, SCHEMA, f"{SCHEMA}.part", f"{CONFIG}.part"}  # all that a run leaves that was killed as it began
         if self.path.exists() and (not self.path.is_dir() or {path.name for path in self.path.iterdir()} - begun):
             raise UserError(f"{self.path} is not empty and not a run folder; choose another --workdir")
         return False
 
     def create(self, experiment: Experiment, schema: Any) -> None:
-        """Write what the run is, before its first step. Raises UserError where the folder cannot be made."""
+        """Write what the run is, before its first step, once the folder is held. UserError where it cannot be."""
         if self.exists():
             raise UserError(f"another run began in {self.path} meanwhile; choose another --workdir")
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.path / SCHEMA, plain.to_plain(schema))
-            write_json(self.path / CONFIG, plain.to_plain(experiment))
+            self.update(experiment)
         except OSError as error:
             raise UserError(
                 f"{self.path} cannot be made a run folder: {error.strerror}; choose another --workdir"
             ) from None
+
+    def update(self, experiment: Experiment) -> None:
+        """Write what the run is now: some of it may change when it goes on."""
+        write_json(self.path / CONFIG, plain.to_plain(experiment))
 
     def write_rejects(self, rejects: list[dict[str, Any]]) -> None:
         """Name every row that was left out, and why."""
@@ -77,12 +81,18 @@ class Folder:
         return state.weights(restored)
 
     def matches(self, experiment: Experiment) -> None:
-        """Raises UserError where ``experiment`` is not the one that was begun here."""
+        """Raises UserError where ``experiment`` is not the one that was begun here, or wants fewer steps than are done."""
         old, new = self._read(CONFIG), json.loads(json.dumps(plain.to_plain(experiment)))
         for name in old:
             if name not in _FREE:
                 _compare(old[name], new[name], name, self.path)
         _compare(old["run"]["seed"], new["run"]["seed"], "run.seed", self.path)
+        done = checkpoint.latest(self.path / CHECKPOINTS)
+        if done > experiment.run.steps:
+            raise UserError(
+                f"{self.path} has done {done} steps already, and run.steps={experiment.run.steps}; "
+                f"set it to {done} or more, or choose another --workdir"
+            )
 
     def _shapes(self, experiment: Experiment) -> Any:
         example = self.schema().example(batch=1)

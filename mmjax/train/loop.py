@@ -19,7 +19,7 @@ import numpy as np
 
 from mmjax.core import UserError
 from mmjax.data import pipeline
-from mmjax.train import checkpoint, place, sharding, state
+from mmjax.train import checkpoint, lock, place, sharding, state
 from mmjax.train.experiment import Experiment
 from mmjax.train.folder import CHECKPOINTS, Folder
 from mmjax.train.log import Log
@@ -49,24 +49,37 @@ def train(experiment: Experiment, *, workdir: str | Path | None = None, quiet: b
     """
     begun = time.monotonic()
     folder = Folder(Path(workdir)) if workdir is not None else None
+    with contextlib.ExitStack() as held:
+        prepared = _begin(experiment, folder, held)
+        with Wish() as wish, jax.set_mesh(prepared.mesh):
+            loop = _Loop(prepared, folder, wish, quiet=quiet)
+            final, evaluations = loop.run()
+        _write_rejects(prepared, folder)  # again: rows that are read when asked for turn out bad only then
+        seconds = time.monotonic() - begun
+        step, weights = int(final.step), state.weights(final)
+        report = {"workdir": workdir and str(workdir), "step": step, "seconds": round(seconds, 2)}
+        summarise(prepared, folder, report | {"evaluations": evaluations}, weights=weights, quiet=quiet)
+    return Result(report["workdir"], step, seconds, evaluations, weights, prepared.schema)
+
+
+def _begin(experiment: Experiment, folder: Folder | None, held: contextlib.ExitStack) -> Prepared:
+    """Everything that can fail on what the user gave; then the folder, which ``held`` keeps from other runs."""
+    first = jax.process_index() == 0
     resumes = folder is not None and folder.exists()
     if folder is not None and resumes:
+        if first:
+            held.enter_context(lock.held(folder.path))
         folder.matches(experiment)
     prepared = prepare(experiment, schema=folder.schema() if folder is not None and resumes else None)
     place.meet("prepared")  # every process has looked at the folder before one of them makes it
-    if folder is not None and not resumes and jax.process_index() == 0:
+    if folder is not None and first and resumes:
+        folder.update(experiment)
+    elif folder is not None and first:
+        held.enter_context(lock.held(folder.path))
         folder.create(experiment, prepared.schema)
-    _write_rejects(prepared, folder)  # and again at the end: rows that are read when asked for turn out bad only then
-    place.meet("created")
-    with Wish() as wish, jax.set_mesh(prepared.mesh):
-        loop = _Loop(prepared, folder, wish, quiet=quiet)
-        final, evaluations = loop.run()
     _write_rejects(prepared, folder)
-    seconds = time.monotonic() - begun
-    step, weights = int(final.step), state.weights(final)
-    report = {"workdir": workdir and str(workdir), "step": step, "seconds": round(seconds, 2)}
-    summarise(prepared, folder, report | {"evaluations": evaluations}, weights=weights, quiet=quiet)
-    return Result(report["workdir"], step, seconds, evaluations, weights, prepared.schema)
+    place.meet("created")
+    return prepared
 
 
 class _Loop:

@@ -1,6 +1,7 @@
 """A run that was stopped, in whatever way, goes on as if it had not been: bit for bit."""
 
 import json
+import shutil
 import signal
 import time
 
@@ -10,8 +11,8 @@ import pytest
 
 import mmjax
 from mmjax.core import UserError
-from mmjax.train import Interrupted, checkpoint
-from mmjax.train.folder import CHECKPOINTS
+from mmjax.train import Interrupted, checkpoint, lock
+from mmjax.train.folder import CHECKPOINTS, Folder
 from mmjax.train.prepare import prepare
 
 
@@ -108,6 +109,23 @@ def test_another_experiment_is_refused(tiny, straight):
     with pytest.raises(UserError, match=r"begun with optim\.lr=0\.003, now 1\.0; choose another --workdir"):
         mmjax.train(changed, workdir=straight, quiet=True)
     assert sorted(straight.rglob("*")) == before
+
+
+def test_what_may_change_is_written_anew_but_fewer_steps_are_refused(tiny, straight, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(straight, folder)
+    with pytest.raises(UserError, match=r"has done 8 steps already, and run\.steps=7; set it to 8 or more"):
+        mmjax.train(tiny(run={"steps": 7}), workdir=folder, quiet=True)
+    assert Folder(folder).experiment().run.log_every == 1
+    mmjax.train(tiny(run={"log_every": 4}), workdir=folder, quiet=True)
+    assert Folder(folder).experiment().run.log_every == 4
+
+
+def test_a_folder_of_a_run_at_work_is_refused(tiny, straight):
+    with lock.held(straight), pytest.raises(UserError, match="another run is at work in"):
+        mmjax.train(tiny(), workdir=straight, quiet=True)
+    with lock.held(straight):  # let go, whatever happened
+        pass
 
 
 def test_a_folder_of_something_else_is_refused(tiny, tmp_path):

@@ -4,8 +4,9 @@ Batch k of a stream is a function of the seed and k alone: grain counts, prefetc
 makes a whole batch at a time, which is two orders faster than passing single records through a loader.
 """
 
+import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def stream(
 
 def sweep(
     examples: Examples, *, batch: int, shard: tuple[int, int] = (0, 1), prefetch: int = 2
-) -> Iterator[tuple[Batch, np.ndarray]]:
+) -> Generator[tuple[Batch, np.ndarray], None, None]:
     """Every example exactly once and in order, as (batch, numbers of its examples).
 
     The last batch is filled up with rows of which everything is masked and whose number is -1. Shard
@@ -95,7 +96,13 @@ def sweep(
         real = numbers[numbers >= 0]
         return examples.batch(real, pad_to=last - first), numbers
 
-    return _iterator(make, -(-len(examples) // batch), examples, prefetch)
+    return _swept(_iterator(make, -(-len(examples) // batch), examples, prefetch))
+
+
+def _swept(batches: Any) -> Generator[tuple[Batch, np.ndarray], None, None]:
+    """Reads no further ahead once it is closed."""
+    with contextlib.closing(batches):
+        yield from batches
 
 
 def _iterator(make: Any, count: int, examples: Examples, prefetch: int) -> Any:

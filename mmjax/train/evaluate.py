@@ -1,5 +1,6 @@
 """Evaluation: every example exactly once, on any number of devices, with intervals."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -77,8 +78,9 @@ class Evaluation:
         keep = {name: np.asarray(name in visible) for name in self.schema.inputs}
         keep = jax.device_put(keep, sharding.replicated(self._mesh))
         pieces = []
-        with jax.set_mesh(self._mesh):
-            for batch, _ in pipeline.sweep(self.examples, batch=self._batch, shard=place.shard(self._mesh)):
+        batches = pipeline.sweep(self.examples, batch=self._batch, shard=place.shard(self._mesh))
+        with jax.set_mesh(self._mesh), contextlib.closing(batches):
+            for batch, _ in batches:
                 pieces.append(self._gather(weights, place.put(batch, self._mesh), keep))
         pieces = jax.device_get(pieces)
         return {name: metrics.gather([piece[name] for piece in pieces]) for name in self.measures}

@@ -81,7 +81,7 @@ class Folder:
         return state.weights(restored)
 
     def matches(self, experiment: Experiment) -> None:
-        """Raises UserError where ``experiment`` is not the one that was begun here, or wants fewer steps than are done."""
+        """Raises UserError where ``experiment`` is not the one that was begun here, or ends before what is done."""
         old, new = self._read(CONFIG), json.loads(json.dumps(plain.to_plain(experiment)))
         for name in old:
             if name not in _FREE:

@@ -95,7 +95,7 @@ class _Loop:
         data = self.p.experiment.data
         shard = place.shard(self.p.mesh)
         batches = pipeline.stream(self.p.examples, batch=data.batch, seed=data.seed, augment=data.augment, shard=shard)
-        with self._checkpoints() as saved:
+        with contextlib.closing(batches), self._checkpoints() as saved:
             now, start = self._start(saved, batches)
             with self._log(start) as log, jax.transfer_guard("disallow"):
                 for line in introduction(self.p, start):
@@ -128,7 +128,7 @@ class _Loop:
         if leaving and not last:
             if saved is not None:
                 saved.wait()
-            raise Interrupted(leaving, step, str(self.folder.path) if self.folder else None)
+            raise self._interrupted(leaving, step)
         if _due(step, self.run_.evaluate_every) and not last:
             for name, evaluation in self.p.evaluations.items():
                 log.evaluation(step, name, evaluation(state.weights(now), intervals=False))
@@ -155,9 +155,20 @@ class _Loop:
         weights = state.weights(now)
         found = {}
         for name, evaluation in self.p.evaluations.items():
+            self._heed()
             found[name] = evaluation(weights)
             log.evaluation(self.run_.steps, name, found[name])
+        self._heed()
         return found
+
+    def _heed(self) -> None:
+        """Leave between two evaluations where that was asked for; the last state is saved by then."""
+        leaving = self.wish.agreed()
+        if leaving:
+            raise self._interrupted(leaving, self.run_.steps)
+
+    def _interrupted(self, signum: int, step: int) -> Interrupted:
+        return Interrupted(signum, step, str(self.folder.path) if self.folder else None)
 
     def _log(self, start: int) -> Log:
         folder = self.folder.path if self.folder is not None and jax.process_index() == 0 else None

@@ -79,6 +79,21 @@ def test_ctrl_c_saves_and_leaves(tiny, straight, tmp_path, monkeypatch):
     assert_same(saved(folder, tiny()), saved(straight, tiny()))
 
 
+def test_ctrl_c_while_it_is_evaluated_for_the_last_time(tiny, tmp_path, monkeypatch):
+    from mmjax.train.evaluate import Evaluation
+
+    measure = Evaluation.__call__
+
+    def interrupted(self, weights, **options):
+        signal.raise_signal(signal.SIGINT)
+        return measure(self, weights, **options)
+
+    monkeypatch.setattr(Evaluation, "__call__", interrupted)
+    with pytest.raises(Interrupted, match="SIGINT after step 2; saved") as stop:
+        mmjax.train(tiny(run={"steps": 2}), workdir=tmp_path / "run", quiet=True)
+    assert stop.value.status == 130 and checkpoint.latest(tmp_path / "run" / CHECKPOINTS) == 2
+
+
 def test_sigterm_reaches_a_running_process(start, tmp_path):
     folder = tmp_path / "term"
     code = f"""

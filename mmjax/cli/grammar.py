@@ -49,7 +49,8 @@ _PREDICT = """\
 MANIFEST may lack any modality and the answers. One example is given by its parts, each by the run's own name
 for that modality: a path for files, the words themselves for text, COLUMN=VALUE for columns of a table.
 `mmjax predict DIR --help` lists the names. One line of JSON a row on standard output, in the order of the rows:
-{"row", "id", "heads": {head: {"value", "probability", "probabilities"}}, "missing": [modalities]}.
+{"row", "id", "heads": {head: {"value", "probability", "probabilities"}}, "missing": [modalities]}. A row that
+cannot be read stops it; with `--on_bad_row quarantine` the row's line has no heads, and an "error".
 """
 
 _SHOW = """\
@@ -179,6 +180,9 @@ def predict_parser(modalities: Iterable[tuple[str, str, bool]]) -> Parser:
     """The rest of ``predict`` once a run's modalities are known: (name, metavar, whether it takes several)."""
     parser = _verb("predict", "DIR MANIFEST | DIR --MODALITY VALUE ...", _PREDICT)
     parser.add_argument("manifest", metavar="MANIFEST", nargs="?", help="CSV, TSV, JSONL or Parquet")
+    parser.add_argument(
+        "--on_bad_row", metavar="WAY", default="stop", help="stop, or quarantine: its line tells the error instead"
+    )
     group = parser.add_argument_group("modalities of this run")
     for name, metavar, several in modalities:
         group.add_argument(f"--{name}", dest=part(name), metavar=metavar, nargs="+" if several else None)

@@ -1,8 +1,9 @@
 """Answers from a trained run, for rows that may lack anything."""
 
+import contextlib
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,24 +35,31 @@ class Predictor:
     """
 
     def __init__(
-        self, model: Any, schema: Schema, weights: Any, *, targets: Mapping[str, str] | None = None, batch: int = 32
-    ):
-        """targets: by head, where its name is another than its target's. batch: rows that are computed at once."""
-        self.schema, self.batch = schema, batch
+        self, model: Any, schema: Schema, weights: Any, *, targets: Mapping[str, str] | None = None, batch: int = 32,
+        tell: Callable[[str], None] | None = None,
+    ):  # fmt: skip
+        """targets: by head, where its name is another than its target's. batch: rows that are computed at once.
+
+        tell: called after the last row with a line on what was left out or cut, if anything was.
+        """
+        self.schema, self.batch, self._tell = schema, batch, tell
         self._targets = dict(targets or {})
         self._weights = weights
         # Compiled twice at most: for one row, and for a batch, the last of which is padded with empty rows.
         self._heads = jax.jit(lambda weights, inputs: dict(model.apply(weights, inputs, train=False).heads))
 
     @classmethod
-    def load(cls, workdir: str | os.PathLike[str], *, batch: int = 32, allow: tuple[type, ...] = ()) -> "Predictor":
+    def load(
+        cls, workdir: str | os.PathLike[str], *, batch: int = 32, allow: tuple[type, ...] = (),
+        tell: Callable[[str], None] | None = None,
+    ) -> "Predictor":  # fmt: skip
         """The predictor of the run in ``workdir``. Raises UserError where there is none.
 
         allow: classes outside mmjax that the run's experiment is made of.
         """
         folder = Folder(Path(workdir), allow)
         experiment, schema = folder.experiment(), folder.schema()
-        return cls(experiment.model, schema, folder.weights(), targets=experiment.answers, batch=batch)
+        return cls(experiment.model, schema, folder.weights(), targets=experiment.answers, batch=batch, tell=tell)
 
     def __call__(
         self,
@@ -92,8 +100,9 @@ class Predictor:
     def _records(self, source: Source, examples: Examples) -> Iterator[Record]:
         """Answers, with complaints between them where the rows stand that could not be read."""
         rows = enumerate(source.rows)
+        bad: dict[int, str] = {}
         for example, (heads, missing) in enumerate(self._answers(examples)):
-            bad = {reject["row"]: reject["reason"] for reject in examples.rejects}
+            bad |= {reject["row"]: reject["reason"] for reject in examples.rejects[len(bad) :]}
             for i, row in rows:
                 if row.number in bad:
                     yield _complaint(i, row, bad[row.number])
@@ -101,20 +110,30 @@ class Predictor:
                     yield {"row": i, "id": examples.identity(example), "heads": heads, "missing": missing}
                 if row.number == examples.row(example).number:
                     break
-        bad = {reject["row"]: reject["reason"] for reject in examples.rejects}
+        bad |= {reject["row"]: reject["reason"] for reject in examples.rejects[len(bad) :]}
         for i, row in rows:
             yield _complaint(i, row, bad[row.number])
+        if self._tell is not None:
+            for note in examples.notes():
+                self._tell(note)
 
     def _answers(self, examples: Examples) -> Iterator[tuple[Record, list[str]]]:
         """Heads and missing modalities of every example, in order."""
         size = self.batch if len(examples) > 1 else 1
-        for batch, numbers in pipeline.sweep(examples, batch=size):
-            heads = jax.device_get(self._heads(self._weights, batch.inputs))
-            fields = {head: self._field(head) for head in heads if self._field(head) is not None}
-            for i in range(int((numbers >= 0).sum())):
-                missing = [name for name, signal in batch.inputs.items() if not signal.mask[i].any()]
-                nothing = len(missing) == len(batch.inputs)
-                yield {name: _value(fields[name], heads[name][i], nothing) for name in fields}, missing
+        with contextlib.closing(pipeline.sweep(examples, batch=size)) as batches:
+            for batch, numbers in batches:
+                heads = jax.device_get(self._heads(self._weights, batch.inputs))
+                fields = {head: self._field(head) for head in heads if self._field(head) is not None}
+                for i in range(int((numbers >= 0).sum())):
+                    missing = [name for name, signal in batch.inputs.items() if not signal.mask[i].any()]
+                    nothing = len(missing) == len(batch.inputs)
+                    for name in () if nothing else fields:
+                        if not np.isfinite(heads[name][i]).all():
+                            raise UserError(
+                                f"head {name!r} gives NaN or infinity for {examples.where(int(numbers[i]))}; "
+                                "the run has diverged, train it with a lower learning rate"
+                            )
+                    yield {name: _value(fields[name], heads[name][i], nothing) for name in fields}, missing
 
     def _field(self, head: str) -> Any:
         """What a head's target is; None for a head that answers to no target."""

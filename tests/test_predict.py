@@ -182,6 +182,23 @@ def test_what_is_wrong_is_told(predictor, arguments, told):
         list(predictor(**arguments))
 
 
+def test_what_is_no_number_is_never_an_answer(known, net):
+    spoilt = jax.tree.map(lambda x: x * np.nan, net[1])
+    with pytest.raises(UserError, match="gives NaN or infinity for the rows row 2; the run has diverged"):
+        list(predict.Predictor(net[0], known, spoilt, targets={"what": "kind"})([{"id": "empty"}, {"note": "red"}]))
+
+
+def test_what_was_left_out_is_told(folder, known, net):
+    told = []
+    lines = [{"note": "a red thing " * 200}, {"age": "old"}, {"note": "red"}]
+    fresh = predict.Predictor(net[0], known, net[1], targets={"what": "kind"}, tell=told.append)
+    assert len(list(fresh(lines, on_bad_row="quarantine"))) == 3
+    assert told == [
+        "the rows: 1 bad rows left out",
+        "the rows: note of 1 examples is longer than the model takes, and cut",
+    ]
+
+
 def test_a_manifest_of_something_else_is_refused(folder, predictor):
     with pytest.raises(UserError, match="no column of any modality"):
         list(predictor(write(folder / "other.jsonl", [{"picture": "0.png"}])))

@@ -45,7 +45,8 @@ def train(options: Options) -> int:
 
 def evaluate(options: Options) -> int:
     """Measure a run on a manifest."""
-    found = mmjax.evaluate(options.workdir, mmjax.datasets.Manifest(options.data, where=options.where))
+    data = mmjax.datasets.Manifest(options.data, where=options.where)
+    found = mmjax.evaluate(options.workdir, data, tell=grammar.complain)
     _show(*report.evaluation(options.data, found))
     _say(found)
     return 0
@@ -69,7 +70,7 @@ def predict(options: Options) -> int:
     for name, value in parts.items():
         if isinstance(value, list):
             parts[name] = dict(grammar.pair(text, parser, f"--{name}") for text in value)
-    predictor = mmjax.predict.Predictor.load(options.workdir)
+    predictor = mmjax.predict.Predictor.load(options.workdir, tell=grammar.complain)
     what = [given.manifest] if given.manifest else []
     for record in predictor(*what, on_bad_row=given.on_bad_row, **parts):
         _say(record)

@@ -34,6 +34,7 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
         self.schema = schema
         self.name = source.name
         self.rejects: list[dict[str, Any]] = []
+        self._rejected: set[tuple[str, int, str]] = set()
         self._source = source
         self._stop = Rows((), on_bad_row).on_bad_row == "stop"
         self._lock = threading.Lock()
@@ -75,6 +76,14 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
     @property
     def cut(self) -> dict[str, int]:
         return {name: column.cut for (part, name), column in self._columns.items() if part == "inputs" and column.cut}
+
+    def notes(self) -> list[str]:
+        """A line for people on all that was left out or cut, of what has been read."""
+        left_out = [f"{self.name}: {len(self.rejects)} bad rows left out"] if self.rejects else []
+        return left_out + [
+            f"{self.name}: {modality} of {count} examples is longer than the model takes, and cut"
+            for modality, count in self.cut.items()
+        ]
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, pad_to: int | None = None) -> Batch:
         """The examples of these numbers, then padding rows, wholly masked, up to ``pad_to``."""
@@ -151,8 +160,10 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
         if self._stop:
             raise fatal(bad)
         record = {"row": bad.row.number, "file": bad.row.source, "reason": bad.reason}
+        key = (bad.row.source, bad.row.number, bad.reason)
         with self._lock:
-            if record not in self.rejects:
+            if key not in self._rejected:
+                self._rejected.add(key)
                 self.rejects.append(record)
 
 

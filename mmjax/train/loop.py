@@ -9,7 +9,7 @@ a run that was killed goes on as if it had not been.
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -196,11 +196,13 @@ def _due(step: int, every: int) -> bool:
 
 
 def evaluate(
-    workdir: str | Path, data: Any, *, batch: int | None = None, allow: tuple[type, ...] = ()
-) -> dict[str, Any]:
+    workdir: str | Path, data: Any, *, batch: int | None = None, allow: tuple[type, ...] = (),
+    tell: Callable[[str], None] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Metrics of a finished run on ``data``: ``{"count": n, "heads": {head: metrics}}``.
 
-    allow: classes outside mmjax that the run's experiment is made of.
+    allow: classes outside mmjax that the run's experiment is made of. tell: called with a line on what was left
+    out or cut, if anything was.
     """
     from mmjax.train.evaluate import Evaluation, standard
 
@@ -216,6 +218,9 @@ def evaluate(
         experiment.model, examples, measures, schema=schema, batch=batch or experiment.data.batch, mesh=mesh
     )
     found = measured(folder.weights(mesh))
+    if tell is not None:
+        for note in examples.notes():
+            tell(note)
     if not any(metrics.get("count", 1) for metrics in found["heads"].values()):
         columns = sorted({column for measure in measures.values() for column in schema.targets[measure.target].columns})
         raise UserError(f"{examples.name} has no answer to measure against; it needs column {' or '.join(columns)}")

@@ -22,10 +22,7 @@ def introduction(prepared: Prepared, start: int) -> list[str]:
         lines.append(f"  {name}: {kind}" + (f" from {columns}" if columns != name else "") + f", {facts}")
     opened = [prepared.examples, *(evaluation.examples for evaluation in prepared.evaluations.values())]
     for examples in opened:
-        if examples.rejects:
-            lines.append(f"  {examples.name}: {len(examples.rejects)} bad rows left out, listed in rejects.jsonl")
-        for modality, count in examples.cut.items():
-            lines.append(f"  {examples.name}: {modality} of {count} examples is longer than the model takes, and cut")
+        lines += [f"  {note}" for note in examples.notes()]
     return [*lines, f"going on after step {start}"] if start else lines
 
 

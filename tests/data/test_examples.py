@@ -38,6 +38,14 @@ def test_what_is_shortened_is_counted_for_each_modality():
     assert lazy.cut["wave"] == 1
 
 
+def test_what_is_cut_is_told_in_a_line():
+    assert examples(ROWS, SCHEMA).notes() == [
+        "rows: text of 2 examples is longer than the model takes, and cut",
+        "rows: wave of 2 examples is longer than the model takes, and cut",
+    ]
+    assert examples(ROWS[1:2], SCHEMA).notes() == []
+
+
 def test_examples_keep_their_full_length_until_they_are_collated():
     found = examples(ROWS, SCHEMA)
     assert found[0]["inputs"]["wave"].shape == (8,) and found[0]["inputs"]["text"].shape == (4,)

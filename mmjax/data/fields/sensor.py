@@ -143,6 +143,8 @@ def _csv(row: Row, cell: str, path: str) -> tuple[tuple[str, ...], np.ndarray]:
     delimiter = next((mark for mark in ("\t", ";", ",") if mark in first), ",")
     heads = tuple(head.strip().strip('"') for head in first.split(delimiter))
     names: tuple[str, ...] = () if all(_is_number(head) for head in heads) else heads
+    if "" in names:  # or a first line of numbers that lacks one, which is no header to be skipped
+        raise row.bad(f"{cell} has nothing in column {names.index('') + 1} of its first line")
     if len(set(names)) < len(names):
         raise row.bad(f"{cell} names a channel twice")
     try:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mmjax import fields
+from mmjax.core import UserError
 from mmjax.data.sources import Row, Rows
 
 LOG = "a,b,c\n1,10,100\n2,20,200\n3,30,300\n4,40,400\n"
@@ -42,6 +43,12 @@ def test_without_a_header_channels_are_numbered_and_taken_in_order(log, tmp_path
     named = fields.Sensor("x").fit(Rows([row(log)]))
     for cell in (str(bare), str(tmp_path / "log.npy"), array):
         np.testing.assert_array_equal(named.read(Row({"x": cell}, "rows", 1)), named.read(row(log)))
+
+
+def test_a_first_line_with_a_gap_is_no_header(tmp_path):
+    (tmp_path / "gap.csv").write_text("1,,3\n4,5,6\n")
+    with pytest.raises(UserError, match=r"gap\.csv has nothing in column 2 of its first line"):
+        fields.Sensor("x").fit(Rows([row(tmp_path / "gap.csv")]))
 
 
 def test_values_are_standardised_by_the_training_rows(tmp_path):

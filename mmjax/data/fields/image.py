@@ -31,8 +31,9 @@ class Image:
     ``channels`` is 1, 3 or None: 3 if at least 5 % of the training pictures looked at show colour (in 1 % of
     their pixels by more than 16 levels), otherwise 1. Colour becomes grey by the ITU-R 601 weights, grey becomes
     colour by repetition, transparency shows ``background``, 16-bit grey is divided by 257.
-    ``resize`` is "pad" (nothing is lost), "crop" (the centre fills the frame) or "stretch"; EXIF
-    orientation is applied; of an animation the first picture counts.
+    ``resize`` is "pad" (nothing is lost; around it lies ``background``, or 0 for arrays of floats, whose range
+    nobody knows), "crop" (the centre fills the frame) or "stretch"; EXIF orientation is applied; of an animation
+    the first picture counts.
     ``mean`` and ``std``, one number a channel in units of the pixels (0-255), are learned if None and
     make batches float32; the empty tuple leaves pixels as they are.
     """
@@ -144,7 +145,8 @@ class Image:
         mode = "L" if self.channels == 1 else "RGB"
         if plain.mode != mode:
             plain = plain.convert(mode)
-        return _resized(plain, _pair(self.size), self.resize)
+        ground = self.background if mode == "L" else (self.background,) * 3
+        return _resized(plain, _pair(self.size), self.resize, ground)
 
     def _fitted(self, array: np.ndarray) -> np.ndarray:
         """An array in the field's size and channels."""
@@ -158,8 +160,9 @@ class Image:
         size = _pair(self.size)
         if array.shape[:2] == size:
             return array
+        ground = self.background if array.dtype == np.uint8 else 0
         planes = [
-            _resized(PIL.Image.fromarray(np.ascontiguousarray(array[..., c])), size, self.resize)
+            _resized(PIL.Image.fromarray(np.ascontiguousarray(array[..., c])), size, self.resize, ground)
             for c in range(array.shape[-1])
         ]
         return np.concatenate(planes, axis=-1)
@@ -249,8 +252,8 @@ def _plain(picture: Any, background: int) -> Any:
     return picture.convert("RGB")
 
 
-def _resized(picture: Any, size: tuple[int, int], how: str) -> np.ndarray:
-    """Antialiased to ``size``, as ``h w c``."""
+def _resized(picture: Any, size: tuple[int, int], how: str, ground: Any) -> np.ndarray:
+    """Antialiased to ``size``, as ``h w c``; ``ground`` is what a padded picture lies on."""
     import PIL.Image
     import PIL.ImageOps
 
@@ -262,7 +265,7 @@ def _resized(picture: Any, size: tuple[int, int], how: str) -> np.ndarray:
         elif how == "crop":
             picture = PIL.ImageOps.fit(picture, frame, filtering)
         else:
-            picture = PIL.ImageOps.pad(picture, frame, filtering)
+            picture = PIL.ImageOps.pad(picture, frame, filtering, color=ground)
     array = np.asarray(picture)
     return array[..., None] if array.ndim == 2 else array
 

@@ -74,7 +74,10 @@ def test_resizing_pads_crops_or_stretches():
     padded, cropped, stretched = (
         read(encoded(wide), size=8, channels=1, resize=how)[..., 0] for how in ("pad", "crop", "stretch")
     )
-    assert not padded[:3].any() and not padded[5:].any() and padded[3:5].any()
+    assert (padded[:2] == 255).all() and (padded[6:] == 255).all() and padded[3:5].min() == 0
+    dark = read(encoded(wide), size=8, channels=3, background=7)
+    assert (dark[:2] == 7).all() and (dark[6:] == 7).all()
+    assert (read(np.asarray(wide), size=8, background=7)[:2] == 7).all()
     assert cropped.mean() == 255 and cropped.shape == (8, 8)
     assert stretched[0].tolist()[0] == 0 and (stretched == stretched[0]).all()
 

@@ -29,9 +29,14 @@ class Fold:
         if self.evenly and self.by:
             raise UserError("Fold: give evenly or by, not both")
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the split goes by."""
+        return tuple(filter(None, (self.evenly, self.by)))
+
     def of(self, source: Source) -> Source:
         """The rows on this side, in order."""
-        for column in filter(None, (self.evenly, self.by)):
+        for column in self.columns:
             if column not in source.columns:
                 raise UserError(f"{source.name} has no column {column!r}{nearest(column, source.columns)}")
         parts = self._parts(source)

@@ -48,7 +48,7 @@ class Manifest:
             inputs=self.inputs,
             targets=self.targets,
             label=self.label,
-            aside=tuple(self.where),
+            aside=(*self.where, *(self.fold.columns if self.fold else ())),
             on_bad_row=self.on_bad_row,
         )
 

@@ -45,6 +45,14 @@ def test_another_seed_is_another_split_and_the_same_is_the_same():
     assert numbers(1) == numbers(1) != numbers(2)
 
 
+def test_what_the_split_goes_by_is_no_input(tmp_path):
+    lines = [f"{row.cells['y']},{row.cells['speaker']},{row.number % 5}.5" for row in ROWS]
+    (tmp_path / "rows.csv").write_text("\n".join(["y,speaker,size", *lines]))
+    for fold in (datasets.Fold(5, by="speaker"), datasets.Fold(5, evenly="speaker")):
+        schema = datasets.Manifest(str(tmp_path / "rows.csv"), label="y", fold=fold).fit()
+        assert schema.inputs["table"].columns == ("size",)
+
+
 def test_what_cannot_be():
     with pytest.raises(UserError, match="index 5 is not below count 5"):
         datasets.Fold(5, 5)

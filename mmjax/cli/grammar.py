@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import os
 import sys
 from argparse import Namespace as Options
 from collections.abc import Iterable
@@ -148,6 +149,9 @@ def _train(words: list[str]) -> Options:
 def _show(words: list[str]) -> Options:
     parser = _verb("show", "RECIPE.py [--FIELD VALUE ...] | DIR", _SHOW)
     what, rest, wants_help = _first(parser, words, "RECIPE.py or DIR")
+    if wants_help and os.path.isdir(what):  # a run, whose fields are no flags
+        parser.print_help()
+        sys.exit(0)
     return Options(verb="show", what=what, overrides=rest, help=wants_help)
 
 
@@ -185,6 +189,9 @@ def predict_parser(modalities: Iterable[tuple[str, str, bool]]) -> Parser:
     )
     group = parser.add_argument_group("modalities of this run")
     for name, metavar, several in modalities:
+        if name == "help":  # as a flag it lists the modalities; it can be given in a manifest
+            parser.set_defaults(**{part(name): None})
+            continue
         group.add_argument(f"--{name}", dest=part(name), metavar=metavar, nargs="+" if several else None)
     return parser
 

@@ -1,7 +1,9 @@
 """What the verbs do, once they are understood. Each returns the exit status."""
 
+import dataclasses
 import itertools
 import json
+import sys
 from argparse import Namespace as Options
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from mmjax.core import UserError
 from mmjax.train import report
 from mmjax.train.folder import Folder
 from mmjax.train.prepare import fitted
+
+_WIDE = 1000  # characters
 
 
 def train(options: Options) -> int:
@@ -83,7 +87,7 @@ def show(options: Options) -> int:
     if what.is_dir():
         if options.overrides:
             raise UserError(f"{what} is a finished run, whose fields are fixed; show its recipe instead")
-        experiment, schema = Folder(what).experiment(), Folder(what).schema()
+        experiment, schema = _here(Folder(what).experiment()), Folder(what).schema()
     else:
         loaded = recipe.load(options.what)
         prog = f"mmjax show {options.what}"
@@ -97,8 +101,18 @@ def show(options: Options) -> int:
     return 0
 
 
+def _here(experiment: mmjax.train.Experiment) -> mmjax.train.Experiment:
+    """The experiment on the devices of this machine, where its own mesh wants others."""
+    try:
+        experiment.mesh.build()
+    except UserError:
+        return dataclasses.replace(experiment, mesh=mmjax.train.Mesh())
+    return experiment
+
+
 def _help(loaded: recipe.Recipe, prog: str) -> int:
-    console = Console(highlight=False)
+    # A reader that is no terminal has no width, and a flag in two lines could not be found.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
     workdir = " [--workdir DIR]" if prog.startswith("mmjax train") else ""
     console.print(f"usage: {prog}{workdir} [--FIELD VALUE ...]\n", markup=False)
     console.print(listing.flags(loaded.experiment, about=loaded.about))
@@ -118,4 +132,7 @@ def _show(*tables: Any) -> None:
 
 def _say(record: Any) -> None:
     """One line of strict JSON on standard output, at once, so that a reader at the other end can go on."""
-    print(json.dumps(record, ensure_ascii=False, allow_nan=False), flush=True)
+    try:
+        print(json.dumps(record, ensure_ascii=False, allow_nan=False), flush=True)
+    except UnicodeEncodeError:  # standard output is not UTF-8; nothing of the line was written
+        print(json.dumps(record, allow_nan=False), flush=True)

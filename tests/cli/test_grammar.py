@@ -87,6 +87,17 @@ def test_help_is_quick():
     raise AssertionError(f"help took {min(times):.1f} s")
 
 
+def test_a_modality_called_help_leaves_help_what_it_is():
+    parser = grammar.predict_parser([("help", "TEXT", False), ("note", "TEXT", False)])
+    given = parser.parse_args(["--note", "words"])
+    assert getattr(given, grammar.part("help")) is None and getattr(given, grammar.part("note")) == "words"
+
+
+def test_help_of_a_run_is_that_of_the_verb(tmp_path, capsys):
+    assert cli.main(["show", str(tmp_path), "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: mmjax show ")
+
+
 def test_a_modality_may_have_any_name():
     parser = grammar.predict_parser([("x-ray", "FILE", False), ("manifest", "TEXT", False)])
     given = parser.parse_args(["--x-ray", "a.png", "--manifest", "words"])

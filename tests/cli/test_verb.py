@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -132,12 +133,12 @@ def test_show(things, trained, say):
     assert not list(things.glob("runs"))
 
 
-def mmjax(*words, cwd, **options):
-    env = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | {"JAX_PLATFORMS": "cpu"}
+def mmjax(*words, cwd):
+    """The command as a process of its own, on one device."""
+    cache = Path(__file__).parents[2] / ".jax_cache"
+    env = os.environ | {"JAX_NUM_CPU_DEVICES": "1", "JAX_COMPILATION_CACHE_DIR": str(cache)}
     command = [sys.executable, "-c", "import sys; from mmjax.cli import main; sys.exit(main())", *map(str, words)]
-    return subprocess.Popen(
-        command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
-    )
+    return subprocess.Popen(command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 @pytest.mark.parametrize("sign, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -144,6 +144,7 @@ ENCODERS = [
 
 FUSIONS = [
     Row("late", fusion.Late(width=WIDTH), STREAMS, (8 + 6 + 5) * WIDTH, (1, 1, 1), packs=True),
+    Row("late_spread", fusion.Late(width=WIDTH, spread=True), STREAMS, (8 + 6 + 5) * WIDTH, (1, 1, 1)),
     Row(
         "late_deep",
         fusion.Late(width=WIDTH, depth=1, mlp=2.0),

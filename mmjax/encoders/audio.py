@@ -15,7 +15,8 @@ class Audio(linen.Module):
     With ``convolutions`` = 0, two convolutions over time alone make one token of every 2 frames, as in Whisper
     (Radford et al., 2022, https://arxiv.org/abs/2212.04356). With n, n stride-2 convolutions over time and
     frequency, the last with ``channels``, make one of every 2**n frames. ``rate`` is that of the waveform in Hz,
-    ``window`` and ``hop`` are in seconds. A ``depth`` of 0 leaves the front end alone.
+    ``window`` and ``hop`` are in seconds. A ``depth`` of 0 leaves the front end alone;
+    without ``positions`` it does not tell when something was heard.
     """
 
     rate: int = 16_000
@@ -27,6 +28,7 @@ class Audio(linen.Module):
     heads: int = 4
     convolutions: int = 0
     channels: int = 32
+    positions: bool = True
     mlp: float = 4.0
     dropout: float = 0.0
     drop_path: float = 0.0
@@ -47,7 +49,8 @@ class Audio(linen.Module):
         )
         values = frames.values.astype(jnp.dtype(self.dtype))
         values = self._pictured(values, frames.mask) if self.convolutions else self._timed(values, frames.mask)
-        values += nn.position.sinusoids(jnp.arange(values.shape[1]), self.width).astype(values.dtype)
+        if self.positions:
+            values += nn.position.sinusoids(jnp.arange(values.shape[1]), self.width).astype(values.dtype)
         mask = frames.mask[:, :: 2 ** (self.convolutions or 1)]
         return nn.Trunk(**plain.common(nn.Trunk, self), name="trunk")(Tokens(values, mask), train=train)
 

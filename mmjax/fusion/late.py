@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from mmjax import nn
-from mmjax.core import Tokens, masks
+from mmjax.core import Tokens, UserError, masks
 
 
 class Late(linen.Module):
@@ -14,19 +14,23 @@ class Late(linen.Module):
 
     Each stream's mean is projected without bias and the projections are added up, which is the same as one
     linear layer over their concatenation; an absent stream adds nothing. ``depth`` residual MLPs follow.
+    ``spread`` takes each stream's standard deviation in place of its mean.
+
+    Raises UserError for ``spread`` of packed rows.
     """
 
     width: int = 64
     depth: int = 0
     mlp: float = 4.0
     dropout: float = 0.0
+    spread: bool = False
     segments: int = 0
     dtype: str = "float32"
 
     @linen.compact
     def __call__(self, streams: Mapping[str, Tokens], *, train: bool) -> Tokens:
         dtype = jnp.dtype(self.dtype)
-        pooled = {name: nn.pool.means(streams[name], segments=self.segments) for name in sorted(streams)}
+        pooled = {name: self._pooled(streams[name]) for name in sorted(streams)}
         total = sum(
             linen.Dense(self.width, use_bias=False, dtype=dtype, name=f"project_{name}")(part.values)
             for name, part in pooled.items()
@@ -38,3 +42,12 @@ class Late(linen.Module):
         here = jnp.any(jnp.stack([part.mask for part in pooled.values()]), axis=0)
         ids = jnp.where(here, jnp.arange(1, self.segments + 1), 0) if self.segments else None
         return Tokens(masks.zeroed(jnp.asarray(total), here), here, ids)
+
+    def _pooled(self, tokens: Tokens) -> Tokens:
+        if not self.spread:
+            return nn.pool.means(tokens, segments=self.segments)
+        if self.segments or tokens.segments is not None:
+            raise UserError("fusion.Late(spread=True) takes one example a row; leave spread out for packed rows")
+        here = masks.present(tokens.mask)
+        values = masks.zeroed(nn.pool.deviation(tokens.values, tokens.mask), here)
+        return Tokens(values[:, None], here[:, None])

@@ -15,6 +15,18 @@ def mean(values: Float[Array, "b n d"], mask: Bool[Array, "b n"]) -> Float[Array
     return (total / jnp.maximum(count, 1)).astype(values.dtype)
 
 
+def deviation(values: Float[Array, "b n d"], mask: Bool[Array, "b n"]) -> Float[Array, "b d"]:
+    """Standard deviation of the unmasked tokens, in float32; about 0.003 where they are all alike or there are none.
+
+    How much a feature changes says more of a sound's texture than how large it is: the half of statistics
+    pooling (Snyder et al., 2018, https://doi.org/10.1109/ICASSP.2018.8461375) that small data can use.
+    """
+    inputs = masks.zeroed(values, mask).astype(jnp.float32)
+    off = masks.zeroed(inputs - mean(inputs, mask)[:, None], mask)
+    # The small constant keeps the gradient of the root finite.
+    return jnp.sqrt(mean(jnp.square(off), mask) + 1e-5).astype(values.dtype)
+
+
 def means(tokens: Tokens, *, segments: int = 0) -> Tokens:
     """One token a row, its mean; of packed rows one for each of the segments 1 to ``segments``.
 

@@ -21,6 +21,13 @@ def test_mean_and_first_look_at_real_tokens_alone():
     assert not np.any(first[2])
 
 
+def test_deviation_is_that_of_real_tokens_and_has_a_finite_gradient():
+    found = nn.pool.deviation(jnp.asarray(VALUES), jnp.asarray(MASK))
+    np.testing.assert_allclose(found[:2], np.sqrt(np.nanvar(VALUES[:2], axis=1) + 1e-5), rtol=1e-5)
+    alike = jax.grad(lambda values: nn.pool.deviation(values, jnp.asarray(MASK)).sum())(jnp.ones((3, 3, 4)))
+    assert np.all(np.isfinite(alike))
+
+
 def test_mean_of_many_bfloat16_tokens_is_summed_in_float32():
     values = jnp.ones((1, 4_096, 1), jnp.bfloat16)
     mean = nn.pool.mean(values, jnp.ones((1, 4_096), bool))

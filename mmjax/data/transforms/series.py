@@ -36,12 +36,13 @@ class Shift:
     """Move by up to a share ``fraction`` of the length, earlier or later; what comes in is 0, what goes out is lost.
 
     With ``room`` samples or steps the series is first widened to that many, if it is shorter, and may stand
-    anywhere in it.
+    anywhere in it. With ``wrap`` what goes out at one end comes in at the other, as suits sounds without a beginning.
     """
 
     modality: str
     fraction: float = 0.1
     room: int = 0
+    wrap: bool = False
 
     kinds: ClassVar[tuple[str, ...]] = _SERIES
 
@@ -50,6 +51,10 @@ class Shift:
             place, by = rng.random(), rng.uniform(-1, 1)
             spare = max(0, self.room - len(series))
             start = int(place * (spare + 1)) + round(by * self.fraction * len(series))
+            if self.wrap:
+                return np.roll(
+                    np.concatenate([series, np.zeros((spare, *series.shape[1:]), series.dtype)]), start, axis=0
+                )
             out = np.zeros((len(series) + spare, *series.shape[1:]), series.dtype)
             first, last = max(0, start), min(len(out), start + len(series))
             if first < last:

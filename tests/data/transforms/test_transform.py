@@ -151,3 +151,10 @@ def test_dropping_tokens_leaves_one_or_makes_them_unknown():
     assert len(unknown) == len(IDS) and (unknown == 1).sum() == len(IDS) - 1
     kept = apply(transforms.DropTokens("x", probability=0.5), IDS)
     assert (np.diff(kept) > 0).all() and set(kept) <= set(IDS)
+
+
+def test_shift_that_wraps_loses_nothing():
+    wave = np.arange(1.0, 101.0)
+    moved = apply(transforms.Shift("x", fraction=0.5, wrap=True), wave, 3)
+    np.testing.assert_array_equal(np.sort(moved), wave)
+    assert moved[0] != wave[0]

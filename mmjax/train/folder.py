@@ -1,7 +1,10 @@
 """A run folder: self-contained, so that evaluating and predicting need nothing else."""
 
+import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,9 @@ import jax
 from mmjax.core import UserError, plain
 from mmjax.train import checkpoint, sharding, state
 from mmjax.train.experiment import Experiment
-from mmjax.train.lock import LOCK
 
 CONFIG, SCHEMA, CHECKPOINTS, REJECTS = "config.json", "schema.json", "checkpoints", "rejects.jsonl"
+LOCK = ".lock"
 # What may differ when a run goes on: how long and how often, and on which devices.
 _FREE = ("run", "mesh", "evaluators")
 
@@ -34,11 +37,37 @@ class Folder:
             raise UserError(f"{self.path} is not empty and not a run folder; choose another --workdir")
         return False
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder and keep other runs out until the context or the process ends, however it ends.
+
+        The file stays, empty: to remove it would let in two runs that wait for different ones. Raises UserError
+        where another run holds the folder, or it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / LOCK).open("a")
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be made a run folder: {error.strerror}; choose another --workdir"
+            ) from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"another run is at work in {self.path}; wait for it or choose another --workdir"
+                ) from None
+            except OSError:
+                pass  # a file system without locks, where nobody can be kept out
+            yield
+
     def create(self, experiment: Experiment, schema: Any) -> None:
         """Write what the run is, before its first step, once the folder is held. UserError where it cannot be."""
         if self.exists():
             raise UserError(f"another run began in {self.path} meanwhile; choose another --workdir")
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.path / SCHEMA, plain.to_plain(schema))
             self.update(experiment)
         except OSError as error:

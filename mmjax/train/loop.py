@@ -19,7 +19,7 @@ import numpy as np
 
 from mmjax.core import UserError
 from mmjax.data import pipeline
-from mmjax.train import checkpoint, lock, place, sharding, state
+from mmjax.train import checkpoint, place, sharding, state
 from mmjax.train.experiment import Experiment
 from mmjax.train.folder import CHECKPOINTS, Folder
 from mmjax.train.log import Log
@@ -68,14 +68,14 @@ def _begin(experiment: Experiment, folder: Folder | None, held: contextlib.ExitS
     resumes = folder is not None and folder.exists()
     if folder is not None and resumes:
         if first:
-            held.enter_context(lock.held(folder.path))
+            held.enter_context(folder.held())
         folder.matches(experiment)
     prepared = prepare(experiment, schema=folder.schema() if folder is not None and resumes else None)
     place.meet("prepared")  # every process has looked at the folder before one of them makes it
     if folder is not None and first and resumes:
         folder.update(experiment)
     elif folder is not None and first:
-        held.enter_context(lock.held(folder.path))
+        held.enter_context(folder.held())
         folder.create(experiment, prepared.schema)
     _write_rejects(prepared, folder)
     place.meet("created")

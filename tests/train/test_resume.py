@@ -11,7 +11,7 @@ import pytest
 
 import mmjax
 from mmjax.core import UserError
-from mmjax.train import Interrupted, checkpoint, lock
+from mmjax.train import Interrupted, checkpoint
 from mmjax.train.folder import CHECKPOINTS, Folder
 from mmjax.train.prepare import prepare
 
@@ -137,9 +137,9 @@ def test_what_may_change_is_written_anew_but_fewer_steps_are_refused(tiny, strai
 
 
 def test_a_folder_of_a_run_at_work_is_refused(tiny, straight):
-    with lock.held(straight), pytest.raises(UserError, match="another run is at work in"):
+    with Folder(straight).held(), pytest.raises(UserError, match="another run is at work in"):
         mmjax.train(tiny(), workdir=straight, quiet=True)
-    with lock.held(straight):  # let go, whatever happened
+    with Folder(straight).held():  # let go, whatever happened
         pass
 
 

@@ -32,7 +32,7 @@ def config(index: int = 0, deal: int = 0) -> Experiment:
             fusion=fusion.Late(width=32),
             heads={"activity": heads.Classify(classes=4, dropout=0.1)},
         ),
-        data=part(index, deal, held_out=False, batch=20, augment=augment),
+        data=part(index, deal, held_out=False, batch=24, augment=augment),
         objectives={"activity": objectives.CrossEntropy("activity", smoothing=0.1)},
         evaluators={"unseen": Evaluator(part(index, deal, held_out=True, batch=10), subsets=True)},
         optim=Optim(lr=2e-3, warmup=20, average=0.95),

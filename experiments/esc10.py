@@ -3,7 +3,7 @@
 from mmjax import Experiment, Multimodal, datasets, encoders, fields, fusion, heads, objectives, transforms
 from mmjax.train import Evaluator, Optim, Run
 
-INPUTS = {"audio": fields.Audio(rate=16_000)}
+INPUTS = {"audio": fields.Audio(rate=16_000, seconds=5.0)}
 AUGMENT = (transforms.Shift("audio", fraction=0.5, wrap=True), transforms.Gain("audio", decibels=6))
 
 

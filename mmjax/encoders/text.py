@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import linen
+from jaxtyping import Array, Float
 
 from mmjax import nn
 from mmjax.core import Signal, Tokens, plain
@@ -12,11 +13,12 @@ class Text(linen.Module):
     """A transformer over token ids 0 .. ``vocabulary`` - 1; every token sees every other of its segment.
 
     ``length`` = 0 marks positions by sinusoids, any other value by that many learned vectors.
-    A ``depth`` of 0 leaves the embedding alone.
+    Without ``positions`` the order of words is not told. A ``depth`` of 0 leaves the embedding alone.
     """
 
     vocabulary: int
     length: int = 0
+    positions: bool = True
     width: int = 64
     depth: int = 2
     heads: int = 4
@@ -39,12 +41,15 @@ class Text(linen.Module):
         values = linen.Embed(
             self.vocabulary, self.width, dtype=dtype, embedding_init=nn.embed.lookup_init, name="embed"
         )(ids)
-        positions = signal.positions
-        if positions is None:
-            positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
-        if self.length:
-            values = values + nn.position.Learned(self.length, name="position")(positions, self.width).astype(dtype)
-        else:
-            values = values + nn.position.sinusoids(positions, self.width).astype(dtype)
+        if self.positions:
+            values += self._positions(signal).astype(dtype)
         tokens = Tokens(values, signal.mask, signal.segments, signal.positions)
         return nn.Trunk(**plain.common(nn.Trunk, self), name="trunk")(tokens, train=train)
+
+    def _positions(self, signal: Signal) -> Float[Array, "b n d"]:
+        positions = signal.positions
+        if positions is None:
+            positions = jnp.broadcast_to(jnp.arange(signal.values.shape[1]), signal.values.shape)
+        if self.length:
+            return nn.position.Learned(self.length, name="position")(positions, self.width)
+        return nn.position.sinusoids(positions, self.width)

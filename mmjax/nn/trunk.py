@@ -9,7 +9,7 @@ from mmjax.nn.block import Block, apply
 
 
 class Trunk(linen.Module):
-    """``depth`` blocks and a last LayerNorm; a ``depth`` of 0 only normalises.
+    """``depth`` blocks and a last LayerNorm; a ``depth`` of 0 changes nothing, a norm included.
 
     Masked tokens take no part and come out as 0. Tokens with ``segments`` see their own segment alone.
     ``scan`` compiles one layer for all (quick to compile, parameters stacked under ``blocks``, slower
@@ -30,10 +30,14 @@ class Trunk(linen.Module):
     def __call__(self, tokens: Tokens, *, train: bool) -> Tokens:
         dtype = jnp.dtype(self.dtype)
         values = masks.zeroed(tokens.values, tokens.mask).astype(dtype)
+        if (
+            not self.depth
+        ):  # norms make all tokens equally loud, and how loud a word is may be all that a bag of them has
+            return tokens.replace(values=values)
         allowed = masks.attention(
             tokens.mask, tokens.mask, query_segments=tokens.segments, key_segments=tokens.segments
         )
-        if self.scan and self.depth:
+        if self.scan:
             values = self._scanned(values, allowed, train)
         else:
             for i in range(self.depth):

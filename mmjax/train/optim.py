@@ -12,7 +12,7 @@ from mmjax.core import UserError, trees
 
 @dataclass(frozen=True)
 class AdamW:
-    """Adam with decoupled weight decay on kernels alone (Loshchilov & Hutter, 2019, arXiv:1711.05101)."""
+    """Adam with decoupled weight decay on kernels and embeddings (Loshchilov & Hutter, 2019, arXiv:1711.05101)."""
 
     decay: float = 0.05
     b1: float = 0.9
@@ -37,7 +37,7 @@ class Adam:
 
 @dataclass(frozen=True)
 class Sgd:
-    """Stochastic gradient descent with momentum; ``decay`` is added to the gradient of kernels."""
+    """Stochastic gradient descent with momentum; ``decay`` is added to the gradient of kernels and embeddings."""
 
     momentum: float = 0.9
     nesterov: bool = False
@@ -145,8 +145,11 @@ def averaged(params: Any, opt_state: Any) -> Any:
 
 
 def decayed(params: Any) -> Any:
-    """Which parameters weight decay is for: kernels, not biases, scales, embeddings or positions."""
-    return trees.map_paths(lambda path, _: path.endswith("kernel"), params)
+    """Which parameters weight decay is for: kernels and embeddings, not biases, scales or positions.
+
+    Words that training saw once or twice would otherwise keep the random vectors that they began with.
+    """
+    return trees.map_paths(lambda path, _: path.endswith(("kernel", "embedding")), params)
 
 
 def _is_average(state: Any) -> bool:

@@ -288,7 +288,7 @@ def test_recipes_are_described():
     recipes = {path.name for path in (HOUSE / "experiments").glob("*.py")}
     readme = HOUSE / "experiments" / "README.md"
     text = readme.read_text("utf-8") if readme.exists() else ""
-    described = set(re.findall(r"(\w+\.py)", text))
+    described = set(re.findall(r"^\|[ `\[]*(\w+\.py)", text, re.MULTILINE))
     assert described == recipes, f"without a row: {recipes - described}; without a recipe: {described - recipes}"
 
 

@@ -79,7 +79,8 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
 
     def notes(self) -> list[str]:
         """A line for people on all that was left out or cut, of what has been read."""
-        left_out = [f"{self.name}: {len(self.rejects)} bad rows left out"] if self.rejects else []
+        count = len(self.rejects)
+        left_out = [f"{self.name}: {count} bad row{'s' * (count != 1)} left out"] if count else []
         return left_out + [
             f"{self.name}: {modality} of {count} examples is longer than the model takes, and cut"
             for modality, count in self.cut.items()

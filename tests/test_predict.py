@@ -194,7 +194,7 @@ def test_what_was_left_out_is_told(folder, known, net):
     fresh = predict.Predictor(net[0], known, net[1], targets={"what": "kind"}, tell=told.append)
     assert len(list(fresh(lines, on_bad_row="quarantine"))) == 3
     assert told == [
-        "the rows: 1 bad rows left out",
+        "the rows: 1 bad row left out",
         "the rows: note of 1 examples is longer than the model takes, and cut",
     ]
 

@@ -213,7 +213,7 @@ def test_a_manifest_is_refused(kind, trained, tmp_path, say):
 def test_a_bad_row_can_be_told_in_its_place(trained, tmp_path, say):
     (tmp_path / "new.csv").write_text("image,note\nnowhere.png,red\n,blue\n")
     status, records, err = say("predict", trained, tmp_path / "new.csv", "--on_bad_row", "quarantine")
-    assert status == 0 and err.endswith("new.csv: 1 bad rows left out\n") and err.count("\n") == 1
+    assert status == 0 and err.endswith("new.csv: 1 bad row left out\n") and err.count("\n") == 1
     assert "nowhere.png does not exist" in records[0]["error"] and records[1]["heads"]["label"]["value"]
     check(*say("predict", trained, tmp_path / "new.csv", "--on_bad_row", "ignore"), "ignore")
 

@@ -2,21 +2,21 @@
 
 from collections.abc import Mapping
 
-import flax.linen as nn
+from flax import linen
 
 from mmjax.core import Outputs, Signal
 
 
-class Multimodal(nn.Module):
+class Multimodal(linen.Module):
     """Each modality through its encoder, all streams through the fusion, what comes out to every head.
 
     Any subset of the encoders' modalities may be given: an absent one and a wholly masked one are
     the same. Initialise with all of them, so that every parameter is made.
     """
 
-    encoders: Mapping[str, nn.Module]
-    fusion: nn.Module
-    heads: Mapping[str, nn.Module]
+    encoders: Mapping[str, linen.Module]
+    fusion: linen.Module
+    heads: Mapping[str, linen.Module]
 
     def __call__(self, inputs: Mapping[str, Signal], *, train: bool) -> Outputs:
         streams = {

@@ -5,9 +5,9 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
+from flax import linen
 
 from mmjax import metrics
 from mmjax.core import Batch, UserError
@@ -31,7 +31,7 @@ def standard(
     return {head: _STANDARD[schema.targets[target].kind](target, head) for head, target in pairs.items()}
 
 
-def make_gather(model: nn.Module, measures: Mapping[str, Any], mesh: jax.sharding.Mesh) -> Callable[..., Any]:
+def make_gather(model: linen.Module, measures: Mapping[str, Any], mesh: jax.sharding.Mesh) -> Callable[..., Any]:
     """``(weights, batch, keep) -> rows by head``, compiled once; ``keep``: by modality, is it to be seen?"""
 
     def gather(weights: Any, batch: Batch, keep: Mapping[str, jax.Array]) -> dict[str, Any]:
@@ -49,7 +49,7 @@ class Evaluation:
     hardest examples.
     """
 
-    def __init__(self, model: nn.Module, examples: Any, measures: Mapping[str, Any], *, schema: Any, batch: int,
+    def __init__(self, model: linen.Module, examples: Any, measures: Mapping[str, Any], *, schema: Any, batch: int,
                  mesh: jax.sharding.Mesh, subsets: bool = False):  # fmt: skip
         if len(examples) == 0:
             raise UserError("there are no rows to evaluate")

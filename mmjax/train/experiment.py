@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import flax.linen as nn
+from flax import linen
 
 from mmjax.train.optim import Optim
 from mmjax.train.sharding import Mesh
@@ -44,7 +44,7 @@ class Experiment:
     the probability that training hides a modality of a row (never the row's last one).
     """
 
-    model: nn.Module
+    model: linen.Module
     data: Any
     objectives: Mapping[str, Any]
     evaluators: Mapping[str, Evaluator] = field(default_factory=dict)

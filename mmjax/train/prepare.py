@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import flax.linen as nn
 import jax
 import optax
+from flax import linen
 
 from mmjax.core import Batch, UserError
 from mmjax.train import place, sharding, state, step
@@ -84,7 +84,7 @@ def fitted(experiment: Experiment) -> Any:
     return schema.only(encoders, reason="the model has no encoder for it") if encoders else schema
 
 
-def check_sizes(model: nn.Module, schema: Any, targets: Mapping[str, str] | None = None) -> None:
+def check_sizes(model: linen.Module, schema: Any, targets: Mapping[str, str] | None = None) -> None:
     """Raises UserError where a vocabulary is larger than the network has room for, or classes are not what a head has.
 
     An index outside a table would be clamped in silence on the device, so it must not get there. targets: by
@@ -103,7 +103,7 @@ def check_sizes(model: nn.Module, schema: Any, targets: Mapping[str, str] | None
                 _check_size(schema.targets[target], part, size, f"model.heads.{name}", size, exact=True)
 
 
-def _parts(model: nn.Module, name: str) -> Mapping[str, Any]:
+def _parts(model: linen.Module, name: str) -> Mapping[str, Any]:
     return getattr(model, name, None) or {}
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from flax import linen
 
 from mmjax.core import Batch
 from mmjax.train.optim import averaged
@@ -24,7 +24,7 @@ class TrainState(flax.struct.PyTreeNode):
 
 
 def make_init(
-    model: nn.Module, optimizer: optax.GradientTransformation, example: Batch
+    model: linen.Module, optimizer: optax.GradientTransformation, example: Batch
 ) -> Callable[[jax.Array], TrainState]:
     """The pure function from a key to the state at step 0. ``example`` gives shapes alone."""
 

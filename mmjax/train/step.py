@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from flax import linen
 
 from mmjax.core import Batch, Mean, modality
 from mmjax.train.state import TrainState
@@ -15,7 +15,7 @@ Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
 
 
 def make_step(
-    model: nn.Module,
+    model: linen.Module,
     objectives: Mapping[str, Any],
     optimizer: optax.GradientTransformation,
     *,
@@ -57,7 +57,7 @@ def make_step(
     return step
 
 
-def _count(model: nn.Module, objectives: Mapping[str, Any], state: TrainState, batch: Batch) -> dict[str, Mean]:
+def _count(model: linen.Module, objectives: Mapping[str, Any], state: TrainState, batch: Batch) -> dict[str, Mean]:
     """Each objective on outputs of zeros: its total means nothing, its count is the batch's own."""
     variables = {"params": state.params, **state.variables}
     shapes = jax.eval_shape(lambda v, i: model.apply(v, i, train=False), variables, batch.inputs)

@@ -13,7 +13,8 @@ class Text(linen.Module):
     """A transformer over token ids 0 .. ``vocabulary`` - 1; every token sees every other of its segment.
 
     ``length`` = 0 marks positions by sinusoids, any other value by that many learned vectors.
-    Without ``positions`` the order of words is not told. A ``depth`` of 0 leaves the embedding alone.
+    ``dropout`` acts on what is embedded, too. Without ``positions`` the order of words is not told.
+    A ``depth`` of 0 leaves the embedding alone.
     """
 
     vocabulary: int
@@ -43,6 +44,7 @@ class Text(linen.Module):
         )(ids)
         if self.positions:
             values += self._positions(signal).astype(dtype)
+        values = linen.Dropout(self.dropout, deterministic=not train)(values)
         tokens = Tokens(values, signal.mask, signal.segments, signal.positions)
         return nn.Trunk(**plain.common(nn.Trunk, self), name="trunk")(tokens, train=train)
 

@@ -10,7 +10,9 @@ def config() -> Experiment:
         model=Multimodal(
             encoders={
                 "image": encoders.Image(width=48, depth=1, patch=2, convolutions=1),
-                "audio": encoders.Audio(width=48, depth=1, rate=8_000, mels=40, window=0.064, hop=0.016, channels=16),
+                "audio": encoders.Audio(
+                    width=48, depth=1, rate=8_000, mels=40, window=0.064, hop=0.016, convolutions=2, channels=16
+                ),
                 "text": encoders.Text(width=48, depth=1, vocabulary=64),
             },
             fusion=fusion.Bottleneck(width=48, depth=1, bottlenecks=4),

@@ -12,12 +12,14 @@ import numpy as np
 class BytePairs:
     """Byte-level byte-pair encoding (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909) over all 256 bytes.
 
-    Any text comes back exactly from its ids. ``limit`` counts all tokens: padding (0), unknown (1, never needed),
+    Any text comes back exactly from its ids, in lower case with ``lower``.
+    ``limit`` counts all tokens: padding (0), unknown (1, never needed),
     the bytes and the merges. ``json`` is learned: the tokenizers library's own record, whose ids start 2 lower,
     because a text may spell any special token that the library is told of.
     """
 
     limit: int = 4_096
+    lower: bool = False
     json: str = ""
 
     @property
@@ -37,6 +39,8 @@ class BytePairs:
         )
         tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)  # pyright: ignore[reportAttributeAccessIssue]
         tokenizer.decoder = tokenizers.decoders.ByteLevel()  # pyright: ignore[reportAttributeAccessIssue]
+        if self.lower:
+            tokenizer.normalizer = tokenizers.normalizers.Lowercase()  # pyright: ignore[reportAttributeAccessIssue]
         tokenizer.train_from_iterator(texts, trainer)
         return dataclasses.replace(self, json=tokenizer.to_str())
 

@@ -107,3 +107,9 @@ def test_length_is_the_longest_training_text_and_longer_ones_lose_their_end():
     assert batch.mask.tolist() == [[True] * 3, [False] * 3, [False] * 3]
     assert field.cuts(field.read(long))
     assert fields.Text("x").fit(Rows([Row({"x": "w " * 2000}, "rows", 1)])).length == 512
+
+
+def test_byte_pairs_in_lower_case():
+    pairs = BytePairs(limit=400, lower=True).fit(["Hello hello World"] * 4)
+    np.testing.assert_array_equal(pairs.encode("HELLO World"), pairs.encode("hello world"))
+    assert pairs.decode(pairs.encode("HELLO World")) == "hello world"

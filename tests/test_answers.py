@@ -1,21 +1,16 @@
-"""What every objective and metric promises, run over the table in descriptors.py."""
+"""What every objective and metric promises, run over the table in tests/descriptors."""
 
 import dataclasses
-import importlib.util
 import json
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import descriptors as table
 from mmjax import metrics as room
 from mmjax.core import Signal, plain
-
-_spec = importlib.util.spec_from_file_location("descriptors", Path(__file__).with_name("descriptors.py"))
-table = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(table)
 
 answers = pytest.mark.parametrize("row", table.OBJECTIVES + table.METRICS, ids=str)
 objectives = pytest.mark.parametrize("row", table.OBJECTIVES, ids=str)

@@ -1,12 +1,11 @@
-"""What every encoder, fusion and head promises, run over the table in descriptors.py.
+"""What every encoder, fusion and head promises, run over the table in tests/descriptors.
 
 Each row compiles one function, its output and gradients together, which most tests share.
 """
 
 import functools
-import importlib.util
+import inspect
 import json
-from pathlib import Path
 
 import jax
 import jax.extend
@@ -14,17 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import descriptors as table
+from descriptors.row import DEPTH, WIDTH
 from mmjax.core import Tokens, plain, trees
-
-_spec = importlib.util.spec_from_file_location("descriptors", Path(__file__).with_name("descriptors.py"))
-table = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(table)
 
 every = pytest.mark.parametrize("row", table.MODULES, ids=str)
 encoders = pytest.mark.parametrize("row", table.ENCODERS, ids=str)
 fusions = pytest.mark.parametrize("row", table.FUSIONS, ids=str)
 tokens_out = pytest.mark.parametrize("row", table.ENCODERS + table.FUSIONS, ids=str)
 layered = pytest.mark.parametrize("row", [row for row in table.MODULES if hasattr(row.module, "remat")], ids=str)
+keeping = pytest.mark.parametrize("row", [row for row in table.MODULES if row.statistics], ids=str)
 packing = pytest.mark.parametrize("row", [row for row in table.MODULES if row.packs], ids=str)
 
 KEY = jax.random.key(0)
@@ -33,7 +31,7 @@ KEY = jax.random.key(0)
 def output(row, params, inputs, **changes):
     """What comes out, with the rows of float ``values`` alone for heads."""
     module = row.module.clone(**changes) if changes else row.module
-    return module.apply({"params": params}, inputs, train=False)
+    return module.apply({"params": params, **statistics(row.name)}, inputs, train=False)
 
 
 def floats(out):
@@ -44,8 +42,24 @@ def floats(out):
 def parameters(name):
     """Random everywhere, so that no bias is 0 and no scale is 1."""
     rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(lambda: by_name(name).module.init(KEY, by_name(name).inputs, train=False))
-    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) * 0.4, leaf.dtype), shapes["params"])
+    shapes = variables(name)["params"]
+    with jax.ensure_compile_time_eval():  # kept for other tests, whoever asks first
+        return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) * 0.4, leaf.dtype), shapes)
+
+
+@functools.cache
+def statistics(name):
+    """What a part that keeps running statistics has seen so far, about 1 throughout; nothing for the others."""
+    rng = np.random.default_rng(1)
+    shapes = {key: tree for key, tree in variables(name).items() if key != "params"}
+    with jax.ensure_compile_time_eval():
+        return jax.tree.map(lambda leaf: jnp.asarray(rng.uniform(0.8, 1.2, leaf.shape), leaf.dtype), shapes)
+
+
+@functools.cache
+def variables(name):
+    """Shapes of all the variables that a row's part makes."""
+    return jax.eval_shape(lambda: by_name(name).module.init(KEY, by_name(name).inputs, train=False))
 
 
 @functools.cache
@@ -115,6 +129,38 @@ def test_nothing_at_all_is_finite(row):
         assert not np.any(out.values)
 
 
+@functools.cache
+def training_of(name):
+    """As ``pass_of``, in training: output with the new statistics, and gradients."""
+    row = by_name(name)
+
+    def loss(params, inputs):
+        held = {"params": params, **statistics(name)}
+        out, new = row.module.apply(held, inputs, train=True, mutable=list(statistics(name)))
+        return jnp.sum(jax.random.normal(jax.random.key(1), floats(out).shape) * floats(out)), (out, new)
+
+    return jax.jit(jax.grad(loss, has_aux=True))
+
+
+@keeping
+def test_masked_positions_are_in_no_statistics(row):
+    run = training_of(row.name)
+    one = run(parameters(row.name), row.inputs)
+    same(one, run(parameters(row.name), over_signals(spoilt, row.inputs)), rtol=0, atol=0)
+    for path, gradient in trees.flatten(one[0]).items():
+        assert np.abs(gradient).max() > 1e-5, path
+    for path, (old, new) in trees.flatten(jax.tree.map(lambda *both: both, statistics(row.name), one[1][1])).items():
+        assert np.all(old != new), path
+
+
+@keeping
+def test_nothing_at_all_leaves_statistics_as_they_are(row):
+    gradients, (out, new) = training_of(row.name)(parameters(row.name), over_signals(absent, row.inputs))
+    same(new, statistics(row.name), rtol=0, atol=0)
+    for path, leaf in trees.flatten((gradients, out)).items():
+        assert np.all(np.isfinite(leaf)), path
+
+
 @tokens_out
 def test_masks_tell_how_many_tokens_are_real(row):
     _, out = pass_of(row.name)(parameters(row.name), row.inputs)
@@ -126,16 +172,16 @@ def test_masks_tell_how_many_tokens_are_real(row):
 @encoders
 def test_the_token_count_is_known_beforehand(row):
     out = jax.eval_shape(lambda: output(row, parameters(row.name), row.inputs))
-    sizes = row.inputs.values.shape[1:]
-    sizes = {"Image": sizes[:2], "Table": ()}.get(type(row.module).__name__, sizes[:1])
-    assert out.values.shape == (3, row.module.tokens(*sizes), table.WIDTH)
+    sizes = row.inputs.values.shape[1 : 1 + len(inspect.signature(row.module.tokens).parameters)]
+    assert out.values.shape == (3, row.module.tokens(*sizes), row.width)
 
 
 @every
 def test_parameters_number_what_paper_says(row):
-    shapes = jax.eval_shape(lambda: row.module.init(KEY, row.inputs, train=False))
-    assert trees.count(shapes) == row.parameters
-    assert set(shapes) == {"params"}
+    shapes = dict(variables(row.name))
+    assert trees.count(shapes.pop("params")) == row.parameters
+    assert trees.count(shapes) == row.statistics
+    assert set(shapes) == ({"batch_stats"} if row.statistics else set())
 
 
 @every
@@ -185,7 +231,7 @@ def test_scan_and_remat_equal_unrolled(row):
 def stacked(params):
     """Parameters of an unrolled trunk as a scanned one holds them."""
     trunk = dict(params["trunk"])
-    blocks = [trunk.pop(f"block_{i}") for i in range(table.DEPTH)]
+    blocks = [trunk.pop(f"block_{i}") for i in range(DEPTH)]
     trunk["blocks"] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)
     return {**params, "trunk": trunk}
 
@@ -202,8 +248,7 @@ def test_bfloat16_is_computed_and_close(row):
     assert {leaf.dtype for leaf in jax.tree.leaves(changed)} == {jnp.dtype("float32")}
     products = list(multiplied(jax.make_jaxpr(half)(params, row.inputs).jaxpr))
     assert products.count(jnp.bfloat16) >= len(jax.tree.leaves(params)) / 4
-    allowed = 1 if "audio" in row.name else 0  # the mel bands alone are in float32
-    assert sum(kind != jnp.bfloat16 for kind in products) <= allowed
+    assert sum(kind != jnp.bfloat16 for kind in products) <= row.exact
 
 
 def multiplied(jaxpr):
@@ -225,7 +270,7 @@ def test_packed_rows_equal_their_examples_alone(row):
     if isinstance(row.inputs, dict) and not changes:  # streams come out one after the other, each packed
         bounds = np.cumsum([signal.mask.shape[1] for _, signal in sorted(whole.items())])[:-1]
         parts = jnp.split(expected, bounds, axis=1)
-        expected = jnp.concatenate([part.reshape(1, -1, table.WIDTH) for part in parts], axis=1)
+        expected = jnp.concatenate([part.reshape(1, -1, WIDTH) for part in parts], axis=1)
     np.testing.assert_allclose(floats(packed), expected.reshape(floats(packed).shape), rtol=1e-4, atol=1e-5)
 
 

@@ -1,0 +1,15 @@
+"""One table of every encoder, fusion, head, objective and metric, at sizes that compile in a second.
+
+tests/test_contracts.py and tests/test_answers.py run each row through everything that its joint promises. A new
+part is one new row in the file of its kind.
+"""
+
+from descriptors.encoder import ENCODERS
+from descriptors.fusion import FUSIONS
+from descriptors.head import HEADS
+from descriptors.metric import METRICS
+from descriptors.objective import OBJECTIVES
+
+MODULES = ENCODERS + FUSIONS + HEADS
+
+__all__ = ["ENCODERS", "FUSIONS", "HEADS", "METRICS", "MODULES", "OBJECTIVES"]

@@ -1,0 +1,38 @@
+"""What a row of an objective or a metric is, and answers of every kind for it to read."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from descriptors.row import WIDTH, integers, noise, tokens
+from mmjax.core import Batch, Outputs, Signal
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """An objective or a metric with an example of what it reads."""
+
+    name: str
+    value: Callable[..., Any]
+    outputs: Any
+    batch: Any
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def answer(name: str, value: Callable[..., Any], scores: jnp.ndarray, targets: Any, mask: Any) -> Answer:
+    """Six rows of head "y" against target "y"."""
+    outputs = Outputs(streams={}, fused=tokens(WIDTH, *[1] * 6), heads={"y": scores})
+    return Answer(name, value, outputs, Batch({}, {"y": Signal(jnp.asarray(targets), jnp.asarray(mask))}))
+
+
+ANSWERED = np.arange(6) != 2
+CELLS = integers(10, 6, 3) < 7
+CLASSES = noise(6, 3), np.asarray([0, 1, 2, 2, 1, 0], np.int32), ANSWERED
+LABELS = noise(6, 3), integers(2, 6, 3).astype(np.float32), CELLS
+NUMBER = noise(6), noise(6, seed=1), ANSWERED
+NUMBERS = noise(6, 3), noise(6, 3, seed=1), CELLS

@@ -1,0 +1,15 @@
+"""Every objective."""
+
+from descriptors.answer import CLASSES, LABELS, NUMBER, NUMBERS, answer
+from mmjax import objectives
+
+OBJECTIVES = [
+    answer("cross_entropy", objectives.CrossEntropy("y"), *CLASSES),
+    answer(
+        "cross_entropy_weighted", objectives.CrossEntropy("y", smoothing=0.1, class_weights=(1.0, 2.0, 0.5)), *CLASSES
+    ),
+    answer("binary_cross_entropy", objectives.BinaryCrossEntropy("y"), *LABELS),
+    answer("squared_error", objectives.SquaredError("y"), *NUMBER),
+    answer("squared_error_many", objectives.SquaredError("y"), *NUMBERS),
+    answer("absolute_error", objectives.AbsoluteError("y"), *NUMBER),
+]

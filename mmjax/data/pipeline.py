@@ -18,10 +18,10 @@ _FOR_EVER = 2**62  # batches
 
 
 class Stream:
-    """An endless iterator of batches whose state is one number."""
+    """An endless iterator of batches whose state is one number, beside what tells that the rows are the same."""
 
-    def __init__(self, batches: Any):
-        self._batches = batches
+    def __init__(self, batches: Any, examples: Examples):
+        self._batches, self._name, self._rows = batches, examples.name, examples.fingerprint()
 
     def __iter__(self) -> "Stream":
         return self
@@ -31,11 +31,15 @@ class Stream:
 
     def get_state(self) -> dict[str, Any]:
         """Where the stream stands, ready for JSON; the same for every shard and any number of them."""
-        return self._batches.get_state()
+        return {"rows": self._rows, "batches": self._batches.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from there: the next batch is the one that would have come next."""
-        self._batches.set_state(state)
+        """Go on from there: the next batch is the one that would have come next. UserError where rows have changed."""
+        if state["rows"] != self._rows:
+            raise UserError(
+                f"{self._name} has changed since this run was saved; restore it or choose another --workdir"
+            )
+        self._batches.set_state(state["batches"])
 
     def close(self) -> None:
         """Stop reading ahead."""
@@ -77,7 +81,7 @@ def stream(
             changed.append({"inputs": inputs, "targets": example["targets"]})
         return examples.collate(changed)
 
-    return Stream(_iterator(make, _FOR_EVER, examples, prefetch))
+    return Stream(_iterator(make, _FOR_EVER, examples, prefetch), examples)
 
 
 def sweep(

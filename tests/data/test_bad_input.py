@@ -206,6 +206,17 @@ def test_a_truncated_flac(folder):
     assert complaint(inputs={"audio": fields.Audio()}).startswith("train.csv row 1: cut.flac ")
 
 
+@pytest.mark.parametrize("kind", ["ogg", "mp3"])
+@pytest.mark.parametrize("share", [0.6, 0.99])
+def test_a_compressed_recording_cut_off_between_its_pages_or_frames(folder, kind, share):
+    soundfile.write(folder / f"whole.{kind}", np.random.default_rng(0).normal(0, 0.1, 80_000), 8000, format=kind)
+    whole = (folder / f"whole.{kind}").read_bytes()
+    (folder / f"cut.{kind}").write_bytes(whole[: int(len(whole) * share)])
+    write(folder, f"audio,y\ncut.{kind},0\nwhole.{kind},1\n")
+    audio = {"audio": fields.Audio(rate=8000, seconds=0.1)}
+    assert complaint(inputs=audio).startswith(f"train.csv row 1: cut.{kind} is truncated")
+
+
 LOGS = {
     "nan.csv": ("x,y\n1,2\n3,nan\n", "nan.csv holds NaN or infinity (step 2, channel y)"),
     "other.csv": ("x,z\n1,2\n", "other.csv has no channel 'y'; there is x, z"),

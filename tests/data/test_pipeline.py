@@ -86,6 +86,21 @@ def test_a_restored_state_goes_on_bit_for_bit_for_any_number_of_processes(exampl
     stream.close()
 
 
+@pytest.mark.parametrize("rows", ["b,1\na,0\n", "a,0\nb,1\na,0\n", "a,0\nc,1\n"], ids=["order", "one more", "a cell"])
+def test_a_state_is_refused_where_the_rows_have_changed(tmp_path, rows):
+    manifest = tmp_path / "train.csv"
+    manifest.write_text("text,y\na,0\nb,1\n")
+    data = datasets.Manifest(str(manifest), label="y")
+    schema = data.fit()
+    stream = pipeline.stream(data.open(schema), batch=1, seed=0)
+    state = stream.get_state()
+    pipeline.stream(data.open(schema), batch=1, seed=0).set_state(state)
+    manifest.write_text("text,y\n" + rows)
+    changed = pipeline.stream(data.open(schema), batch=1, seed=0)
+    with pytest.raises(UserError, match="has changed since"):
+        changed.set_state(state)
+
+
 def test_augmentation_is_drawn_anew_for_every_place(examples):
     batches = take(pipeline.stream(examples, batch=ROWS, seed=0, augment=AUGMENT[1:2]), 2)
     waves = [batch.inputs["audio"].values[np.argsort(batch.targets["row"].values)] for batch in batches]

@@ -2,10 +2,9 @@
 
 import dataclasses
 import io
-import os
 import struct
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from mmjax.data.fields.field import padded
 from mmjax.data.sources import Row, Rows
 
 LARGEST = 1 << 28  # samples over all channels, 1 GiB decoded; a small FLAC file of silence can hold far more
+_OGG_PAGE = 27 + 255 + 255 * 255  # bytes of the largest page
 _LONGEST = 10.0  # seconds; the longest window that nobody asked for
 
 
@@ -114,33 +114,49 @@ def _decoded(row: Row, cell: str | bytes, what: str) -> tuple[np.ndarray, int]:
     """The wave ``t c`` and its rate. A file shorter than its header says is truncated, not short."""
     import soundfile
 
-    if isinstance(cell, str) and _wav_is_short(row.path(cell)):
-        raise row.bad(f"{what} is truncated")
+    with io.BytesIO(cell) if isinstance(cell, bytes) else open(row.path(cell), "rb") as file:
+        if _wav_is_short(file) or _ogg_is_short(file):
+            raise row.bad(f"{what} is truncated")
     with _opened(row, cell, what) as sound:
         try:
             wave = sound.read(dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, RuntimeError) as error:
             raise row.bad(f"{what} cannot be decoded ({error})") from None
-        if len(wave) < sound.frames and sound.format in ("WAV", "FLAC"):
+        if len(wave) < sound.frames and sound.format in ("WAV", "FLAC", "MP3"):
             raise row.bad(f"{what} is truncated ({len(wave):,} of {sound.frames:,} samples)")
         return wave, sound.samplerate
 
 
-def _wav_is_short(path: str) -> bool:
+def _wav_is_short(file: BinaryIO) -> bool:
     """Whether a WAV file ends before its data chunk does; libsndfile plays what is left without a word."""
-    with open(path, "rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            return False
-        end = os.fstat(file.fileno()).st_size
-        at = 12
-        while at + 8 <= end:
-            file.seek(at)
-            name, size = struct.unpack("<4sI", file.read(8))
-            if name == b"data":
-                return size != 0xFFFFFFFF and at + 8 + size > end  # all ones: written to a pipe, length unknown
-            at += 8 + size + size % 2
+    end = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return False
+    at = 12
+    while at + 8 <= end:
+        file.seek(at)
+        name, size = struct.unpack("<4sI", file.read(8))
+        if name == b"data":
+            return size != 0xFFFFFFFF and at + 8 + size > end  # all ones: written to a pipe, length unknown
+        at += 8 + size + size % 2
+    return True
+
+
+def _ogg_is_short(file: BinaryIO) -> bool:
+    """Whether the last page of an Ogg file lacks the flag that ends a stream, or bytes (RFC 3533, section 6)."""
+    file.seek(0)
+    if file.read(4) != b"OggS":
+        return False
+    end = file.seek(0, io.SEEK_END)
+    file.seek(max(0, end - _OGG_PAGE))
+    tail = file.read()
+    page = tail[tail.rfind(b"OggS") :]
+    if len(page) < 27 or not page[5] & 4:
         return True
+    lengths = page[27 : 27 + page[26]]
+    return len(lengths) < page[26] or len(page) < 27 + len(lengths) + sum(lengths)
 
 
 def _array(row: Row, cell: Any, what: str, rate: int) -> tuple[np.ndarray, int]:

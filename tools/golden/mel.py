@@ -1,17 +1,10 @@
-"""Make the golden files in tests/goldens from other people's implementations.
-
-They are made once and committed, so that tests need none of those packages:
-
-    python -m venv /tmp/golden && /tmp/golden/bin/pip install transformers numpy
-    /tmp/golden/bin/python tools/golden.py
-"""
+"""The log-mel features of Whisper."""
 
 import importlib
-from pathlib import Path
 
 import numpy as np
 
-GOLDENS = Path(__file__).parents[1] / "tests" / "goldens"
+from tools.golden.weight import GOLDENS
 
 
 def clip(seconds: float, *, rate: int = 16_000) -> np.ndarray:
@@ -22,7 +15,7 @@ def clip(seconds: float, *, rate: int = 16_000) -> np.ndarray:
     return np.round(16_000 * (0.8 * tone + 0.1 * noise)).astype(np.int16)
 
 
-def whisper_mel() -> None:
+def main() -> None:
     """Log-mel features (``n mels``) of two clips by transformers' WhisperFeatureExtractor, 80 and 128 bands."""
     transformers = importlib.import_module("transformers")
     arrays: dict[str, np.ndarray] = {"source": np.array(f"transformers {transformers.__version__}")}
@@ -33,8 +26,3 @@ def whisper_mel() -> None:
         arrays[f"{name}_samples"] = samples
         arrays[f"{name}_features"] = features[0, :, : -(-len(samples) // 160)].T.astype(np.float32)
     np.savez_compressed(GOLDENS / "whisper_mel.npz", allow_pickle=False, **arrays)
-
-
-if __name__ == "__main__":
-    GOLDENS.mkdir(exist_ok=True)
-    whisper_mel()

@@ -47,7 +47,7 @@ JIT_FROM = 4  # the lowest floor where jax.jit may stand
 # The engine's hands on the world: the only files below floor 5 that may touch clocks, files and devices.
 ENGINE = {
     f"train/{name}"
-    for name in ("loop", "log", "report", "checkpoint", "folder", "place", "sharding", "signals", "summary")
+    for name in ("loop", "log", "report", "checkpoint", "folder", "place", "sharding", "signals", "summary", "seeds")
 }
 FORBIDDEN_NAMES = {"util", "common", "helper", "misc", "base", "registry", "factory"}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60

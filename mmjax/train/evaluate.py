@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -57,9 +57,9 @@ class Evaluation:
             raise UserError(f"batch={batch} of {examples.name} must be at least 1")
         self.examples, self.measures, self.schema, self.subsets = examples, dict(measures), schema, subsets
         self.rows: dict[str, Any] = {}
-        self._mesh = mesh
+        self.mesh = mesh
         self._batch = place.padded(min(batch, len(examples)), mesh)
-        self._gather = make_gather(model, measures, mesh)
+        self.gather = make_gather(model, measures, mesh)
 
     def __call__(self, weights: Any, *, intervals: bool = True) -> dict[str, Any]:
         """``{"count": n, "heads": {head: metrics}}``, JSON-ready."""
@@ -74,16 +74,26 @@ class Evaluation:
             found["+".join(names)] = self._compute(rows, True)
         return found
 
-    def _collect(self, weights: Any, visible: frozenset[str]) -> dict[str, Any]:
-        keep = {name: np.asarray(name in visible) for name in self.schema.inputs}
-        keep = jax.device_put(keep, sharding.replicated(self._mesh))
-        pieces = []
-        batches = pipeline.sweep(self.examples, batch=self._batch, shard=place.shard(self._mesh))
-        with jax.set_mesh(self._mesh), contextlib.closing(batches):
+    def batches(self) -> Generator[Batch, None, None]:
+        """Every example once, on the devices."""
+        batches = pipeline.sweep(self.examples, batch=self._batch, shard=place.shard(self.mesh))
+        with contextlib.closing(batches):
             for batch, _ in batches:
-                pieces.append(self._gather(weights, place.put(batch, self._mesh), keep))
-        pieces = jax.device_get(pieces)
+                yield place.put(batch, self.mesh)
+
+    def keep(self, visible: Collection[str]) -> dict[str, jax.Array]:
+        """What ``gather`` wants, so that only these modalities are seen."""
+        keep = {name: np.asarray(name in visible) for name in self.schema.inputs}
+        return jax.device_put(keep, sharding.replicated(self.mesh))
+
+    def joined(self, pieces: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The rows of all batches by head, as numpy."""
         return {name: metrics.gather([piece[name] for piece in pieces]) for name in self.measures}
+
+    def _collect(self, weights: Any, visible: Collection[str]) -> dict[str, Any]:
+        keep = self.keep(visible)
+        with jax.set_mesh(self.mesh), contextlib.closing(self.batches()) as batches:
+            return self.joined(jax.device_get([self.gather(weights, batch, keep) for batch in batches]))
 
     def _compute(self, rows: Mapping[str, Any], intervals: bool) -> dict[str, Any]:
         found = {}

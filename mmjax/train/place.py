@@ -31,9 +31,13 @@ def meet(name: str) -> None:
         multihost_utils.sync_global_devices(name)
 
 
-def put(batch: Any, mesh: jax.sharding.Mesh) -> Any:
-    """Global arrays, rows spread over data and fsdp, from each process's local numpy rows."""
+def put(batch: Any, mesh: jax.sharding.Mesh, *, stacked: bool = False) -> Any:
+    """Global arrays, rows spread over data and fsdp, from each process's local numpy rows.
+
+    stacked: several batches along a first axis, of each of which the rows are spread so.
+    """
     place = sharding.batch_sharding(mesh)
+    place = sharding.stacked(place) if stacked else place
     if jax.process_count() == 1:
         return jax.device_put(batch, place)
     with jax.transfer_guard("allow"):  # asked for, though jax counts this way of asking as implicit

@@ -16,7 +16,7 @@ from mmjax.train.experiment import Experiment
 
 @dataclass
 class Prepared:
-    """A run that is known to fit together."""
+    """A run that is known to fit together. function: the pure step; step: the same, compiled for the mesh."""
 
     experiment: Experiment
     schema: Any
@@ -26,6 +26,7 @@ class Prepared:
     init: Any
     shapes: Any
     shardings: Any
+    function: step.Step
     step: Any
     evaluations: dict[str, Evaluation]
 
@@ -56,14 +57,15 @@ def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
     for name, objective in experiment.objectives.items():
         _fits(objective, schema, outputs, example, where=f"objectives.{name}")
     shardings = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
+    function = step.make_step(
+        experiment.model,
+        experiment.objectives,
+        optimizer,
+        accumulate=experiment.optim.accumulate,
+        modality_dropout=experiment.modality_dropout,
+    )
     compiled = jax.jit(
-        step.make_step(
-            experiment.model,
-            experiment.objectives,
-            optimizer,
-            accumulate=experiment.optim.accumulate,
-            modality_dropout=experiment.modality_dropout,
-        ),
+        function,
         donate_argnums=0,
         in_shardings=(shardings, sharding.batch_sharding(mesh)),
         out_shardings=(shardings, sharding.replicated(mesh)),
@@ -72,7 +74,9 @@ def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
     for name, evaluation in evaluations.items():
         for head, measure in evaluation.measures.items():
             _fits(measure, schema, outputs, example, where=f"evaluators.{name}.metrics.{head}")
-    return Prepared(experiment, schema, examples, mesh, optimizer, init, shapes, shardings, compiled, evaluations)
+    return Prepared(
+        experiment, schema, examples, mesh, optimizer, init, shapes, shardings, function, compiled, evaluations
+    )
 
 
 def fitted(experiment: Experiment) -> Any:

@@ -69,6 +69,11 @@ def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
+def stacked(place: NamedSharding) -> NamedSharding:
+    """Where several such arrays live that are stacked along a first axis of their own."""
+    return NamedSharding(place.mesh, PartitionSpec(None, *place.spec))
+
+
 def specs(params: Any, mesh: jax.sharding.Mesh, settings: Mesh) -> Any:
     """A PartitionSpec for each leaf of ``params`` (arrays or their shapes)."""
     paths = trees.flatten(params)

@@ -35,7 +35,8 @@ class Arrays:
 
     Pictures are ``n h w`` or ``n h w c``, waves ``n t`` at their field's rate, sensors ``n t c``; numbers, texts and
     labels ``n``, several labels ``n k`` of 0 and 1. Inferred are uint8 pictures, sensors of floats, and columns
-    ``n``; declare the rest. The other fields are those of ``Manifest``.
+    ``n``; declare the rest. Of a file that holds several splits, ``prefix`` names one: only the arrays whose names
+    begin so are read, by the rest of their names. The other fields are those of ``Manifest``.
     """
 
     path: str
@@ -49,6 +50,7 @@ class Arrays:
     fold: Fold | None = None
     on_bad_row: str = "stop"
     cache_gb: float = 4.0
+    prefix: str = ""
 
     @classmethod
     def of(cls, arrays: Mapping[str, Any], **fields: Any) -> "Arrays":
@@ -57,7 +59,8 @@ class Arrays:
 
     def source(self) -> Source:
         name = str(self.path)
-        arrays = self.path.arrays if isinstance(self.path, Held) else _loaded(name, self.cache_gb)
+        arrays = self.path.arrays if isinstance(self.path, Held) else _loaded(name, self.prefix, self.cache_gb)
+        arrays = _split(name, arrays, self.prefix) if self.prefix else arrays
         source = Source(name, tuple(arrays), _rows(name, arrays))
         source = select(source, self.where) if self.where else source
         return self.fold.of(source) if self.fold else source
@@ -94,17 +97,25 @@ def _rows(name: str, arrays: Mapping[str, np.ndarray]) -> Lazy:
     return Lazy(name, next(iter(lengths.values())), cells)
 
 
-def _loaded(name: str, limit_gb: float) -> dict[str, np.ndarray]:
+def _loaded(name: str, prefix: str, limit_gb: float) -> dict[str, np.ndarray]:
     """The arrays of an npz file. Its directory tells how large they will be, and nothing in it can run."""
     if name == _IN_MEMORY:
         raise UserError("these arrays were in memory when the run was made; give them again with Arrays.of")
     path = find(name)
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
+            entries = [entry for entry in archive.infolist() if entry.filename.startswith(prefix)]
+        size = sum(entry.file_size for entry in entries)
         if size > limit_gb * 1e9:
             raise UserError(f"{name} would take {size / 1e9:.1f} GB in memory; raise cache_gb if that is meant")
         with np.load(path, allow_pickle=False) as file:
-            return {column: file[column] for column in file.files}
+            return {column: file[column] for column in file.files if column.startswith(prefix)}
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError, MemoryError) as error:
         raise UserError(f"{name} is not a readable npz file of numbers and text ({error})") from None
+
+
+def _split(name: str, arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    found = {column.removeprefix(prefix): array for column, array in arrays.items() if column.startswith(prefix)}
+    if not found:
+        raise UserError(f"{name} has no array whose name begins with prefix={prefix!r}")
+    return found

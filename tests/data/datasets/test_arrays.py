@@ -47,6 +47,21 @@ def test_a_file_reads_like_memory(folder):
     np.testing.assert_array_equal(a.inputs["log"].values, b.inputs["log"].values)
 
 
+def test_one_split_of_several_in_a_file(folder):
+    later = {name: array[::-1] for name, array in ARRAYS.items()}
+    both = {f"train_{name}": array for name, array in ARRAYS.items()} | {f"val_{n}": a[:5] for n, a in later.items()}
+    np.savez(folder / "both.npz", **both)
+    for data in (datasets.Arrays("both.npz", label="label"), datasets.Arrays.of(both, label="label")):
+        train, val = (dataclasses.replace(data, prefix=prefix, targets=TARGETS) for prefix in ("train_", "val_"))
+        schema = train.fit()
+        assert set(schema.inputs) == {"image", "log", "words", "table"}
+        examples = val.open(schema)
+        assert len(examples) == 5
+        np.testing.assert_array_equal(examples.batch([0, 1]).targets["label"].values, later["label"][:2])
+        with pytest.raises(UserError, match=r"has no array whose name begins with prefix='test_'$"):
+            dataclasses.replace(data, prefix="test_").fit()
+
+
 def test_memory_survives_a_change_of_settings_but_not_a_record():
     data = dataclasses.replace(datasets.Arrays.of(ARRAYS, label="label", targets=TARGETS), batch=4)
     assert len(data.open(data.fit())) == 12

@@ -1,5 +1,6 @@
 """One field's examples of all rows, each distinct cell read once."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -81,6 +82,14 @@ class Column:
         if isinstance(self._values, np.ndarray):
             return self._values[self._slots[rows]]
         return [self[int(i)] for i in rows]
+
+    def part(self, rows: Sequence[int] | np.ndarray) -> "Column":
+        """These rows alone; what was decoded is shared."""
+        twin, chosen = copy.copy(self), np.asarray(rows, np.int64)
+        twin._slots = self._slots[chosen]
+        if self._values is None:  # once sealed, items are found by their slots alone
+            twin._kept = [self._kept[int(i)] for i in chosen]
+        return twin
 
     def __getitem__(self, i: int) -> np.ndarray | None:
         slot = int(self._slots[i])

@@ -1,10 +1,11 @@
 """Rows read by a schema: decoded once where memory allows, each by its number, none replaced."""
 
+import copy
 import dataclasses
 import hashlib
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -104,6 +105,23 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
         for (part, name), column in self._columns.items():
             signals[part][name] = column.field.batch([example[part][name] for example in examples] + padding)
         return self._batch(signals, len(examples) + len(padding))
+
+    def part(
+        self, rows: Sequence[int] | np.ndarray | None = None, *, modalities: Collection[str] | None = None
+    ) -> "Examples":
+        """These numbers and modalities alone (None: all); what was decoded is shared, and so are the rejects."""
+        twin = copy.copy(self)
+        kept = self.schema.inputs if modalities is None else modalities
+        twin.schema = self.schema.only(kept, reason="left out of this part")
+        twin.lacks = tuple(name for name in self.lacks if name in kept)
+        rows = range(len(self)) if rows is None else rows
+        twin._kept = [self._kept[int(i)] for i in rows]
+        twin._columns = {
+            (part, name): column.part(rows)
+            for (part, name), column in self._columns.items()
+            if part == "targets" or name in kept
+        }
+        return twin
 
     def where(self, i: int) -> str:
         """``val.csv row 7``: where example ``i`` comes from."""

@@ -47,7 +47,7 @@ def estimate(measure: Measure, *, rows: int, resamples: int, seed: int) -> Repor
     drawn = [measure(weights) for weights in resampled(rows, resamples, seed)]
     if rows == 0:
         value, drawn = _undefined(value), [_undefined(value)] if resamples else []
-    figures = {name: _figure(one[0], _joined([d.figures[name] for d in drawn])) for name, one in value.figures.items()}
+    figures = {name: figure(one[0], _joined([d.figures[name] for d in drawn])) for name, one in value.figures.items()}
     each = {name: _columns(one[0], _joined([d.each[name] for d in drawn])) for name, one in value.each.items()}
     return Report(figures, each)
 
@@ -95,10 +95,11 @@ def _joined(samples: list[np.ndarray]) -> np.ndarray | None:
 
 
 def _columns(values: np.ndarray, samples: np.ndarray | None) -> list[dict[str, Any]]:
-    return [_figure(value, None if samples is None else samples[:, i]) for i, value in enumerate(values)]
+    return [figure(value, None if samples is None else samples[:, i]) for i, value in enumerate(values)]
 
 
-def _figure(value: float, samples: np.ndarray | None) -> dict[str, Any]:
+def figure(value: float, samples: np.ndarray | None) -> dict[str, Any]:
+    """``{"value", "low", "high"}`` of a figure and its resamples, undefined (NaN) ones left out; None: value alone."""
     if np.isnan(value):
         return {"value": None} if samples is None else {"value": None, "low": None, "high": None}
     if samples is None:

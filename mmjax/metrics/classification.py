@@ -57,9 +57,9 @@ class Classification:
         confusion = {"labels": names, "matrix": confusion_matrix(rows.targets, measure.predicted, k).tolist()}
         return {**figures, "per_class": per_class, "confusion": confusion, "count": count}
 
-    def measure(self, rows: Rows) -> bootstrap.Measure:
-        """Every figure as a function of row weights."""
-        return Measure(finite(rows, self.head or self.target))
+    def measure(self, rows: Rows, *, ranked: bool = True) -> bootstrap.Measure:
+        """Every figure as a function of row weights; unless ``ranked`` without areas under curves, which take longest."""
+        return Measure(finite(rows, self.head or self.target), ranked=ranked)
 
     def hardest(self, rows: Rows, *, names: Sequence[str] = (), count: int = 12) -> list[dict[str, Any]]:
         """The rows of highest loss: ``{"index", "target", "prediction", "probability", "loss"}``.
@@ -80,7 +80,7 @@ class Classification:
 class Measure:
     """Gathered rows of logits and classes, made ready to be weighted again and again."""
 
-    def __init__(self, rows: Rows):
+    def __init__(self, rows: Rows, *, ranked: bool = True):
         n, k = rows.scores.shape
         self._probabilities = softmax(rows.scores)
         self.predicted = np.argmax(rows.scores, axis=1)
@@ -96,28 +96,39 @@ class Measure:
         self._hits = group.Groups(np.where(self._right, rows.targets, k), k)
         # Bins (0, 1/15], (1/15, 2/15], ... of confidence, each with its accuracy less its confidence.
         self._bins = group.Groups(np.ceil(self.confidence * _BINS).astype(int) - 1, _BINS)
-        self._rankings = [Ranking(self._probabilities[:, i], rows.targets == i) for i in range(k)]
+        classes = range(k if ranked else 0)
+        self._rankings = [Ranking(self._probabilities[:, i], rows.targets == i) for i in classes]
 
     def __call__(self, weights: Float[np.ndarray, "r n"]) -> Measured:
         count = weights.sum(axis=1, dtype=np.float64)
         support, predicted = self._answers.sums(weights), self._predictions.sums(weights)
         hits = self._hits.sums(weights)
         averages, each = group.detection(hits, predicted, support, support + predicted > 0)
-        areas = [ranking.areas(weights) for ranking in self._rankings]
-        each["auroc"] = np.stack([a.auroc for a in areas], axis=1)
-        each["average_precision"] = np.stack([a.average_precision for a in areas], axis=1)
         gaps = self._bins.sums(weights, self._right - self.confidence)
         figures = {
             "accuracy": ratio(hits.sum(axis=1), count, empty=np.nan),
             "balanced_accuracy": group.mean(each["recall"], support > 0),
             **averages,
-            "auroc": _average(each["auroc"], ~np.isnan(each["auroc"])),
-            "average_precision": _average(each["average_precision"], support > 0),
+            **self._areas(weights, support, each),
             "calibration_error": ratio(np.abs(gaps).sum(axis=1), count, empty=np.nan),
             "log_loss": ratio(weights @ self.losses, count, empty=np.nan),
             "majority": ratio(support[:, self.majority], count, empty=np.nan),
         }
         return Measured(figures, each)
+
+    def _areas(
+        self, weights: Float[np.ndarray, "r n"], support: Float[np.ndarray, "r k"], each: dict[str, Any]
+    ) -> dict[str, Float[np.ndarray, " r"]]:
+        """Areas averaged over the classes; those of each class go into ``each``."""
+        if not self._rankings:
+            return {}
+        areas = [ranking.areas(weights) for ranking in self._rankings]
+        each["auroc"] = np.stack([a.auroc for a in areas], axis=1)
+        each["average_precision"] = np.stack([a.average_precision for a in areas], axis=1)
+        return {
+            "auroc": _average(each["auroc"], ~np.isnan(each["auroc"])),
+            "average_precision": _average(each["average_precision"], support > 0),
+        }
 
 
 def softmax(logits: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:

@@ -100,3 +100,17 @@ def test_rows_by_hand_take_columns_modalities_and_mappings(folder):
         given([{"table": {"ages": 3}}], columns={"table": ("age", "size")})
     with pytest.raises(UserError, match=r"^rows: there is no row$"):
         given([], columns=columns)
+
+
+@pytest.mark.parametrize("cache_gb", [4.0, 0.0])
+def test_a_part_is_some_rows_and_modalities(cache_gb):
+    whole = examples(ROWS, SCHEMA, cache_gb=cache_gb)
+    some = whole.part([2, 1], modalities={"wave"})
+    assert len(some) == 2 and list(some.schema.inputs) == ["wave"] and some.where(1) == "rows row 2"
+    assert some.part([1]).where(0) == "rows row 2" and some.part([1])[0]["targets"]["y"] == 1
+    batch, expected = some.batch([1, 0], pad_to=3), whole.batch([1, 2], pad_to=3)
+    assert batch.inputs.keys() == {"wave"} == some.schema.example(1).inputs.keys()
+    np.testing.assert_array_equal(batch.inputs["wave"].mask, expected.inputs["wave"].mask)
+    np.testing.assert_array_equal(batch.targets["y"].values, expected.targets["y"].values)
+    assert some.fingerprint() != whole.part(modalities={"wave"}).fingerprint() != whole.fingerprint()
+    assert some.cut == {"wave": 1}

@@ -9,11 +9,13 @@ from typing import Any
 __version__ = "0.1.0"
 
 _ROOMS = (
+    "compare",
     "core",
     "data",
     "datasets",
     "encoders",
     "fields",
+    "fit",
     "flops",
     "fusion",
     "heads",

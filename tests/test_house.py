@@ -30,7 +30,9 @@ FLOORS = {
     "explain": 5,
     "compress": 5,
     "export": 5,
-    "cli": 6,
+    "fit": 5,
+    "compare": 6,
+    "cli": 7,
 }
 # Rooms that see less than all the floors below them. The data room is a side tower.
 NARROW = {

@@ -4,6 +4,7 @@ import argparse
 import difflib
 import os
 import sys
+import textwrap
 from argparse import Namespace as Options
 from collections.abc import Iterable
 from typing import NoReturn
@@ -14,6 +15,8 @@ VERBS = {
     "train": "train a recipe and evaluate it; go on where the run folder holds a checkpoint",
     "evaluate": "measure a trained run on a manifest, with confidence intervals",
     "predict": "answer for the rows of a manifest, or for one example from any of its modalities",
+    "fit": "train a model for a manifest of your own, without a recipe",
+    "compare": "every fusion side by side, with intervals, cost and baselines",
     "show": "parameters, FLOPs, memory and shardings of a recipe or a run",
 }
 
@@ -52,6 +55,31 @@ for that modality: a path for files, the words themselves for text, COLUMN=VALUE
 `mmjax predict DIR --help` lists the names. One line of JSON a row on standard output, in the order of the rows:
 {"row", "id", "heads": {head: {"value", "probability", "probabilities"}}, "missing": [modalities]}. A row that
 cannot be read stops it; with `--on_bad_row quarantine` the row's line has no heads, and an "error".
+"""
+
+_FIT = """\
+MANIFEST is CSV, TSV, JSONL or Parquet: cells are paths of pictures, recordings and sensor logs, texts, numbers
+and categories, and COLUMN is what is to be learned. Encoders and sizes follow from the data; every one of them is
+a flag, as with a recipe:
+
+  mmjax fit train.csv --label finding
+  mmjax fit train.csv --label finding --val other.csv --run.steps 500
+  mmjax fit train.csv --label finding --help        lists the flags for these data
+
+The last line on standard output is JSON, as that of `mmjax train`.
+"""
+
+_COMPARE = """\
+Trains the majority answer, each modality alone, the experts put together, and every named fusion with the same
+encoders, data, steps and seeds. A recipe takes the same flags as with `mmjax train`, a manifest those of `mmjax fit`:
+
+  mmjax compare experiments/digits.py --seeds 3 --fusions late,joint --run.steps 200
+  mmjax compare train.csv --label finding
+
+Tables on standard error; compare.json and compare.html in the folder (runs/NAME-compare-N unless --workdir names
+one). A comparison that was stopped goes on when the same command names its folder. The last line on standard output
+is JSON: {"workdir", "reference", "best", "models": {name: {"accuracy": {"value", "low", "high"}, "f1_macro",
+"calibration_error", "difference", "subsets", "parameters", "flops", "train_seconds", "predict_seconds", ...}}, ...}.
 """
 
 _SHOW = """\
@@ -155,6 +183,57 @@ def _show(words: list[str]) -> Options:
     return Options(verb="show", what=what, overrides=rest, help=wants_help)
 
 
+def _mine(parser: Parser) -> None:
+    """Flags of a manifest of one's own."""
+    parser.add_argument("--label", metavar="COLUMN", help="the column to learn")
+    parser.add_argument("--val", metavar="FILE", help="a manifest to measure on; without one a fifth is held out")
+    parser.add_argument("--by", metavar="COLUMN", default="", help="rows with the same cell here are held out together")
+    parser.add_argument("--on_bad_row", metavar="WAY", default="stop", help="stop, or quarantine: left out and listed")
+
+
+def _fit(words: list[str]) -> Options:
+    parser = _verb("fit", "MANIFEST --label COLUMN [--workdir DIR] [--val FILE] [--FIELD VALUE ...]", _FIT)
+    _mine(parser)
+    parser.add_argument("--workdir", metavar="DIR", help="the run folder, new or to go on in")
+    manifest, rest, wants_help = _first(parser, words, "MANIFEST")
+    options, overrides = parser.parse_known_args(rest)
+    if options.label is None and wants_help:
+        parser.print_help()
+        sys.exit(0)
+    if options.label is None:
+        parser.error("--label COLUMN is missing")
+    return Options(verb="fit", what=manifest, overrides=overrides, help=wants_help, **vars(options))
+
+
+def _fusions() -> str:
+    """The names that may be compared; the one part of help that loads the parts themselves."""
+    from mmjax.compare.candidate import FUSIONS
+
+    return "\n" + textwrap.fill("fusions: " + ", ".join(FUSIONS), 110) + "\n"
+
+
+def _compare(words: list[str]) -> Options:
+    usage = "(RECIPE.py | MANIFEST --label COLUMN) [--seeds N] [--fusions A,B] [--FIELD VALUE ...]"
+    parser = _verb("compare", usage, _COMPARE + (_fusions() if "-h" in words or "--help" in words else ""))
+    _mine(parser)
+    parser.add_argument("--workdir", metavar="DIR", help="the comparison's folder, new or to go on in")
+    parser.add_argument("--seeds", metavar="N", type=int, default=5, help="how often each model is trained (5)")
+    parser.add_argument("--fusions", metavar="A,B", default="", help="names, parted by commas (all)")
+    parser.add_argument("--head", metavar="NAME", default="", help="the head to compare by, where there are several")
+    parser.add_argument("--evaluator", metavar="NAME", default="", help="where to measure, of several (the first)")
+    what, rest, wants_help = _first(parser, words, "RECIPE.py or MANIFEST")
+    options, overrides = parser.parse_known_args(rest)
+    recipe = what.endswith(".py")
+    if wants_help and not recipe and options.label is None:
+        parser.print_help()
+        sys.exit(0)
+    if recipe and (options.label or options.val or options.by):
+        parser.error(f"--label, --val and --by are for a manifest; {what} is a recipe, which says these itself")
+    if not recipe and options.label is None:
+        parser.error(f"--label COLUMN is missing; {what} is no recipe (those end with .py)")
+    return Options(verb="compare", what=what, overrides=overrides, help=wants_help, **vars(options))
+
+
 def _evaluate(words: list[str]) -> Options:
     parser = _verb("evaluate", "DIR --data MANIFEST [--where COLUMN=VALUE ...]", _EVALUATE)
     parser.add_argument("--data", metavar="MANIFEST", help="what to measure on")
@@ -209,4 +288,11 @@ def pair(text: str, parser: Parser, flag: str) -> tuple[str, str]:
     return column, value
 
 
-_READERS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "show": _show}
+_READERS = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "predict": _predict,
+    "fit": _fit,
+    "compare": _compare,
+    "show": _show,
+}

@@ -27,7 +27,55 @@ def train(options: Options) -> int:
     if options.help:
         return _help(loaded, prog)
     experiment = override.apply(loaded.experiment, options.overrides, prog=prog)
-    workdir = options.workdir or _fresh(loaded.name)
+    return _trained(experiment, options.workdir or _fresh(loaded.name))
+
+
+def fit(options: Options) -> int:
+    """Train what suits a manifest."""
+    loaded = _mine(options)
+    prog = f"mmjax fit {options.what} --label {options.label}"
+    if options.help:
+        return _help(loaded, prog)
+    experiment = override.apply(loaded.experiment, options.overrides, prog=prog)
+    return _trained(experiment, options.workdir or _fresh(loaded.name))
+
+
+def compare(options: Options) -> int:
+    """Every fusion side by side, for a recipe or a manifest."""
+    if options.what.endswith(".py"):
+        loaded, prog = recipe.load(options.what), f"mmjax compare {options.what}"
+    else:
+        loaded, prog = _mine(options), f"mmjax compare {options.what} --label {options.label}"
+    if options.help:
+        return _help(loaded, prog)
+    experiment = override.apply(loaded.experiment, options.overrides, prog=prog)
+    workdir = options.workdir or _fresh(f"{loaded.name}-compare")
+    fusions = [name.strip() for name in options.fusions.split(",") if name.strip()]
+    try:
+        found = mmjax.compare(
+            experiment,
+            seeds=options.seeds,
+            fusions=fusions,
+            workdir=workdir,
+            head=options.head,
+            evaluator=options.evaluator,
+        )
+    except mmjax.train.Interrupted as stop:
+        grammar.complain(str(stop))
+        return stop.status
+    _say(found)
+    return 0
+
+
+def _mine(options: Options) -> recipe.Recipe:
+    """The experiment that suits a manifest, as a recipe would say it."""
+    built = mmjax.fit.experiment(
+        options.what, label=options.label, val=options.val, by=options.by, on_bad_row=options.on_bad_row
+    )
+    return recipe.Recipe(Path(options.what).stem, f"{options.label} from {options.what}", built)
+
+
+def _trained(experiment: mmjax.train.Experiment, workdir: str) -> int:
     try:
         result = mmjax.train(experiment, workdir=workdir)
     except mmjax.train.Interrupted as stop:
@@ -113,8 +161,9 @@ def _here(experiment: mmjax.train.Experiment) -> mmjax.train.Experiment:
 def _help(loaded: recipe.Recipe, prog: str) -> int:
     # A reader that is no terminal has no width, and a flag in two lines could not be found.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
-    workdir = " [--workdir DIR]" if prog.startswith("mmjax train") else ""
-    console.print(f"usage: {prog}{workdir} [--FIELD VALUE ...]\n", markup=False)
+    options = {"train": " [--workdir DIR]", "fit": " [--workdir DIR] [--val FILE]"}
+    options["compare"] = " [--workdir DIR] [--seeds N] [--fusions A,B] [--head NAME] [--evaluator NAME]"
+    console.print(f"usage: {prog}{options.get(prog.split()[1], '')} [--FIELD VALUE ...]\n", markup=False)
     console.print(listing.flags(loaded.experiment, about=loaded.about))
     return 0
 

@@ -58,7 +58,7 @@ class Classification:
         return {**figures, "per_class": per_class, "confusion": confusion, "count": count}
 
     def measure(self, rows: Rows, *, ranked: bool = True) -> bootstrap.Measure:
-        """Every figure as a function of row weights; unless ``ranked`` without areas under curves, which take longest."""
+        """Every figure as a function of row weights; unless ``ranked`` without the areas, which take longest."""
         return Measure(finite(rows, self.head or self.target), ranked=ranked)
 
     def hardest(self, rows: Rows, *, names: Sequence[str] = (), count: int = 12) -> list[dict[str, Any]]:

@@ -114,8 +114,8 @@ class Folder:
         old, new = self._read(CONFIG), json.loads(json.dumps(plain.to_plain(experiment)))
         for name in old:
             if name not in _FREE:
-                _compare(old[name], new[name], name, self.path)
-        _compare(old["run"]["seed"], new["run"]["seed"], "run.seed", self.path)
+                agree(old[name], new[name], name, self.path)
+        agree(old["run"]["seed"], new["run"]["seed"], "run.seed", self.path)
         done = checkpoint.latest(self.path / CHECKPOINTS)
         if done > experiment.run.steps:
             raise UserError(
@@ -158,9 +158,10 @@ def write_json(path: Path, data: Any) -> None:
     os.replace(temporary, path)
 
 
-def _compare(old: Any, new: Any, where: str, path: Path) -> None:
+def agree(old: Any, new: Any, where: str, path: Path) -> None:
+    """Raises UserError for the first difference between what was begun in ``path`` and what is wanted now."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
-            _compare(old.get(key), new.get(key), f"{where}.{key}", path)
+            agree(old.get(key), new.get(key), f"{where}.{key}" if where else key, path)
     elif old != new:
         raise UserError(f"{path} was begun with {where}={old!r}, now {new!r}; choose another --workdir")

@@ -12,9 +12,11 @@ import numpy as np
 class Interrupted(Exception):
     """The run was asked to stop, saved its state and left. status: the exit status that the shell expects."""
 
-    def __init__(self, signum: int, step: int, workdir: str | None):
-        saved = f"; saved, go on with --workdir {workdir}" if workdir else ""
-        super().__init__(f"stopped by {signal.Signals(signum).name} after step {step}{saved}")
+    def __init__(self, signum: int, step: int, workdir: str | None, *, of: str = ""):
+        """of: the one of several models that was at work, where those that were finished are what is saved."""
+        saved = f"; {'all before it are ' if of else ''}saved, go on with --workdir {workdir}" if workdir else ""
+        of = f" of {of!r}" if of else ""
+        super().__init__(f"stopped by {signal.Signals(signum).name} after step {step}{of}{saved}")
         self.status = 128 + signum
 
 

@@ -6,12 +6,10 @@ from typing import Any
 from mmjax.train import log
 from mmjax.train.page import plot
 from mmjax.train.page.example import example
+from mmjax.train.page.frame import frame
 from mmjax.train.page.markup import Markup, join, tag
-from mmjax.train.page.sheet import SHEET
 from mmjax.train.page.wording import duration, interval, is_share, number, title
 
-# Nothing is fetched and nothing runs, whatever the data holds.
-_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 _MATRIX = 40  # more classes are shown by their confusions alone
 _CONFUSIONS = 10
 
@@ -39,15 +37,7 @@ def render(
         _section("Hardest examples", tag("div", map(example, hardest), class_="examples") if hardest else None),
         _section("Data", _schema(report.get("schema", ()))),
     )
-    head = join(
-        tag("meta", charset="utf-8"),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{name} · mmjax"),
-        tag("style", Markup(SHEET)),
-    )
-    return "<!doctype html>\n" + tag("html", tag("head", head), tag("body", tag("main", body)), lang="en") + "\n"
+    return frame(name, body)
 
 
 def _section(heading: str, content: str | None, **attributes: object) -> Markup | None:

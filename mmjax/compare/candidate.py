@@ -1,0 +1,75 @@
+"""The fusions that a comparison can name, each built at the recipe's own size."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flax import linen
+
+from mmjax import fusion, heads
+from mmjax.core import UserError, plain
+from mmjax.data.sources import nearest
+
+
+@dataclass(frozen=True)
+class Size:
+    """What candidates take over from a recipe, so that they differ in nothing else."""
+
+    classes: int
+    width: int = 64
+    depth: int = 1
+    heads: int = 4
+    mlp: float = 4.0
+    dropout: float = 0.0
+    dtype: str = "float32"
+
+    @classmethod
+    def of(cls, model: Any, head: str) -> "Size":
+        """The size of a model's fusion; what it does not say is that of its first encoder that does."""
+        parts = [model.fusion, *model.encoders.values()]
+        found = {
+            name: next((getattr(part, name) for part in parts if hasattr(part, name)), getattr(cls, name))
+            for name in ("width", "heads", "mlp", "dropout", "dtype")
+        }
+        depth = max(1, getattr(model.fusion, "depth", 1))  # a candidate that has layers has one at least
+        return cls(classes=model.heads[head].classes, depth=depth, **found)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way of putting streams together: a fusion, and the head that answers from it (None: the recipe's own)."""
+
+    fusion: Callable[[Size], linen.Module]
+    head: Callable[[Size], linen.Module] | None = None
+
+
+def _sized(kind: type, **fixed: Any) -> Callable[[Size], linen.Module]:
+    return lambda size: kind(**plain.common(kind, size) | fixed)
+
+
+FUSIONS: Mapping[str, Candidate] = {
+    "late": Candidate(_sized(fusion.Late, depth=0)),
+    "late_mlp": Candidate(_sized(fusion.Late)),
+    "joint": Candidate(_sized(fusion.Joint)),
+    "bottleneck": Candidate(_sized(fusion.Bottleneck)),
+}
+
+
+def named(names: Iterable[str]) -> tuple[str, ...]:
+    """``names``, or all there are. Raises UserError for one that is not there."""
+    names = tuple(dict.fromkeys(names)) or tuple(FUSIONS)
+    for name in names:
+        if name not in FUSIONS:
+            raise UserError(f"fusions: there is no fusion {name!r}{nearest(name, FUSIONS)}")
+    return names
+
+
+def build(name: str, model: Any, head: str) -> Any:
+    """The model with another fusion in its own one's place, at the same size, and a head that can read it."""
+    candidate, size = FUSIONS[name], Size.of(model, head)
+    own = model.heads[head]
+    if candidate.head is not None:
+        own = candidate.head(size)
+    elif not isinstance(own, heads.Classify):  # one that reads what its own fusion alone gives
+        own = heads.Classify(classes=size.classes)
+    return model.clone(fusion=candidate.fusion(size), heads={**model.heads, head: own})

@@ -1,0 +1,194 @@
+"""What a comparison trains: each modality alone, the recipe's own fusion, and every named one in its place."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from mmjax import fusion, metrics
+from mmjax.compare import candidate
+from mmjax.compare.opened import Opened
+from mmjax.core import UserError
+from mmjax.data.sources import nearest
+from mmjax.model import Multimodal
+from mmjax.train import Evaluator, Experiment
+from mmjax.train.evaluate import powerset
+from mmjax.train.prepare import Prepared, fitted, prepare
+
+RECIPE = "recipe"
+HELD_OUT = 5  # one row of so many of the training rows teaches how far an expert can be trusted
+_LEAST = 10  # training rows of which some can be held out
+_ORIGIN = 2024  # seed of which rows are held out; it does not change with those of the runs
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model to train. kind: alone, fusion, or calibration (an expert on a part of the training rows).
+
+    subsets: of the modalities, the first of which is all that it takes.
+    """
+
+    name: str
+    kind: str
+    experiment: Experiment
+    subsets: tuple[tuple[str, ...], ...]
+
+    def prepared(self) -> Prepared:
+        """Everything that can fail on what the user gave. Raises UserError that names the model."""
+        try:
+            return prepare(self.experiment)
+        except UserError as error:
+            raise UserError(f"{self.name}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison of models of one experiment on one of its evaluations."""
+
+    experiment: Experiment
+    evaluator: str
+    head: str
+    target: str
+    seeds: tuple[int, ...]
+    reference: str
+    entries: tuple[Entry, ...]
+    schema: Any
+    training: Opened
+    measured: Opened
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(sorted(self.schema.inputs))
+
+    @property
+    def subsets(self) -> list[tuple[str, ...]]:
+        """Every non-empty subset of the modalities, the small ones first."""
+        return powerset(list(self.modalities))
+
+    @property
+    def metric(self) -> metrics.Classification:
+        return metrics.Classification(self.target, self.head)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.schema.targets[self.target].names
+
+
+def plan(
+    experiment: Experiment,
+    *,
+    seeds: int,
+    fusions: Sequence[str] = (),
+    head: str = "",
+    evaluator: str = "",
+) -> Plan:
+    """Read the data once and lay out all models. Raises UserError for what cannot be compared."""
+    if seeds < 1:
+        raise UserError(f"seeds={seeds} must be at least 1")
+    names = candidate.named(fusions)
+    model = experiment.model
+    if not isinstance(model, Multimodal):
+        raise UserError("compare wants a model that is a Multimodal, whose fusion can be replaced")
+    if len(model.encoders) < 2:
+        raise UserError("compare wants two modalities or more; the model encodes " + ", ".join(model.encoders))
+    chosen = _chosen(evaluator, experiment.evaluators, "evaluator")
+    schema = fitted(experiment)
+    head, target = _head(experiment, schema, head)
+    data, given = experiment.data, experiment.evaluators[chosen].data
+    training = Opened(data.open(schema), data.batch, data.seed, tuple(data.augment))
+    measured = Opened(given.open(schema), given.batch)
+    entries = _entries(experiment, schema, training, measured, names=names, answers=(head, target))
+    reference = next(entry.name for entry in entries if entry.experiment.model == model)
+    first = experiment.run.seed
+    return Plan(
+        experiment,
+        chosen,
+        head,
+        target,
+        tuple(range(first, first + seeds)),
+        reference,
+        tuple(entries),
+        schema,
+        training,
+        measured,
+    )
+
+
+def split(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the training rows that calibration trains on, and of those that it is measured on."""
+    order = np.random.default_rng(_ORIGIN).permutation(rows)
+    return np.sort(order[rows // HELD_OUT :]), np.sort(order[: rows // HELD_OUT])
+
+
+def _entries(
+    experiment: Experiment,
+    schema: Any,
+    training: Opened,
+    measured: Opened,
+    *,
+    names: Sequence[str],
+    answers: tuple[str, str],
+) -> list[Entry]:
+    """All models, those alone first: the experts are made of them."""
+    head, target = answers
+    entries = []
+
+    def add(name: str, kind: str, model: Any, data: Opened, val: Opened, subsets: Sequence[tuple[str, ...]]) -> None:
+        # Only what the comparison reads is measured, and that once, at the end.
+        evaluators = {"val": Evaluator(val, {head: metrics.Classification(target, head)})}
+        changed = dataclasses.replace(experiment, model=model, data=data, evaluators=evaluators)
+        entries.append(Entry(name, kind, changed, tuple(subsets)))
+
+    held_out = len(training.examples) >= _LEAST
+    teaching, testing = split(len(training.examples))
+    for modality in sorted(schema.inputs):
+        alone = _alone(experiment, schema, modality)
+        data, val = training.only([modality]), measured.only([modality])
+        add(f"{modality} alone", "alone", alone, data, val, [(modality,)])
+        if held_out:
+            val = dataclasses.replace(data, examples=data.examples.part(testing), augment=())
+            data = dataclasses.replace(data, examples=data.examples.part(teaching))
+            add(f"{modality} calibrated", "calibration", alone, data, val, [(modality,)])
+    subsets = powerset(sorted(schema.inputs))
+    subsets = [subsets[-1], *subsets[:-1]]
+    built = {name: candidate.build(name, experiment.model, head) for name in candidate.FUSIONS}
+    own = next((name for name, model in built.items() if model == experiment.model), RECIPE)
+    for name, model in {own: experiment.model, **{name: built[name] for name in names}}.items():
+        add(name, "fusion", model, training, measured, subsets)
+    return entries
+
+
+def _alone(experiment: Experiment, schema: Any, modality: str) -> Any:
+    """The model of one modality: the recipe's own fusion of one stream, or late fusion where it wants several."""
+    model = experiment.model.clone(encoders={modality: experiment.model.encoders[modality]})
+    example = schema.example(1).inputs
+    try:
+        jax.eval_shape(lambda: model.init(jax.random.key(0), {modality: example[modality]}, train=False))
+    except (UserError, ValueError):
+        size = candidate.Size.of(experiment.model, next(iter(model.heads)))
+        return model.clone(fusion=fusion.Late(width=size.width, dtype=size.dtype))
+    return model
+
+
+def _chosen(name: str, known: Mapping[str, Any], what: str) -> str:
+    """``name``, or the only one there is, or the first."""
+    if not known:
+        raise UserError(f"the experiment has no {what}, so there is nothing to compare on; give it one")
+    if name and name not in known:
+        raise UserError(f"there is no {what} {name!r}{nearest(name, known)}")
+    return name or next(iter(known))
+
+
+def _head(experiment: Experiment, schema: Any, name: str) -> tuple[str, str]:
+    """The head to compare by, and its target: a choice of one of several classes."""
+    pairs = {head: target for head, target in experiment.answers.items() if head in experiment.model.heads}
+    kinds = {head: schema.targets[target].kind for head, target in pairs.items() if target in schema.targets}
+    fitting = {head: pairs[head] for head, kind in kinds.items() if kind == "class"}
+    if not fitting:
+        told = ", ".join(f"{head!r} is of kind {kind}" for head, kind in kinds.items()) or "there is none"
+        raise UserError(f"compare wants a head with one class a row ({told})")
+    found = _chosen(name, fitting, "head of one class a row")
+    return found, fitting[found]

@@ -1,0 +1,110 @@
+"""What is trained on what."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mmjax import fusion, heads, transforms
+from mmjax.compare import candidate
+from mmjax.compare.plan import plan, split
+from mmjax.core import UserError
+
+
+def by_name(laid):
+    return {entry.name: entry for entry in laid.entries}
+
+
+def test_calibration_never_sees_the_rows_that_are_measured(experiment):
+    entries = by_name(plan(experiment, seeds=1))
+    whole = entries["a alone"].experiment.data.examples
+    data, held = (
+        entries["a calibrated"].experiment.data.examples,
+        entries["a calibrated"].experiment.evaluators["val"].data.examples,
+    )
+    taught, asked = ({examples.where(i) for i in range(len(examples))} for examples in (data, held))
+    assert not taught & asked and taught | asked == {whole.where(i) for i in range(len(whole))}
+    assert all(where.startswith("synergy train") for where in asked) and len(asked) == len(whole) // 5
+
+
+def test_split_is_the_same_each_time():
+    first, second = split(53), split(53)
+    np.testing.assert_array_equal(first[1], second[1])
+    assert sorted([*first[0], *first[1]]) == list(range(53))
+
+
+def test_models_differ_in_their_fusion_alone(experiment):
+    laid = plan(experiment, seeds=3, fusions=("joint", "late"))
+    entries = by_name(laid)
+    assert laid.reference == "bottleneck" and laid.seeds == (3, 4, 5)
+    for name in ("bottleneck", "joint", "late"):
+        model = entries[name].experiment.model
+        assert model.clone(fusion=experiment.model.fusion) == experiment.model
+        assert model.fusion.width == 8
+        assert dataclasses.replace(entries[name].experiment, model=experiment.model).run == experiment.run
+    assert isinstance(entries["joint"].experiment.model.fusion, fusion.Joint)
+    assert entries["a alone"].experiment.model.fusion == experiment.model.fusion
+    assert list(entries["a alone"].experiment.model.encoders) == ["a"]
+
+
+def test_a_fusion_of_another_size_is_the_recipe(experiment):
+    model = experiment.model.clone(fusion=fusion.Bottleneck(width=8, depth=1, heads=2, bottlenecks=3))
+    laid = plan(dataclasses.replace(experiment, model=model), seeds=1, fusions=("bottleneck",))
+    assert laid.reference == "recipe" and "bottleneck" in by_name(laid)
+
+
+def test_training_alone_changes_its_own_modality_alone(experiment):
+    augment = (transforms.Jitter("a"), transforms.Scale("b"))
+    data = dataclasses.replace(experiment.data, augment=augment)
+    entries = by_name(plan(dataclasses.replace(experiment, data=data), seeds=1))
+    assert entries["a alone"].experiment.data.augment == augment[:1]
+    assert entries["late"].experiment.data.augment == augment
+    assert entries["b calibrated"].experiment.data.augment == augment[1:]
+    assert entries["b calibrated"].experiment.evaluators["val"].data.augment == ()
+    assert entries["a alone"].prepared().schema.inputs.keys() == {"a"}
+
+
+def test_data_are_read_once(experiment, monkeypatch):
+    opened = []
+    real = type(experiment.data).open
+    monkeypatch.setattr(
+        type(experiment.data), "open", lambda self, schema: opened.append(self.split) or real(self, schema)
+    )
+    for entry in plan(experiment, seeds=1).entries:
+        entry.prepared()
+    assert sorted(opened) == ["train", "val"]
+
+
+def test_every_candidate_can_be_built_and_run(experiment):
+    import jax
+
+    example = experiment.data.fit().example(2).inputs
+    for name in candidate.FUSIONS:
+        model = candidate.build(name, experiment.model, "label")
+        variables = jax.eval_shape(lambda m=model: m.init(jax.random.key(0), example, train=False))
+        out = jax.eval_shape(lambda v, m=model: m.apply(v, example, train=False), variables)
+        assert out.heads["label"].shape == (2, 4)
+
+
+def test_size_is_the_recipes(experiment):
+    deep = experiment.model.clone(fusion=fusion.Joint(width=12, depth=3, heads=3, dropout=0.2))
+    size = candidate.Size.of(deep, "label")
+    assert (size.width, size.depth, size.heads, size.dropout, size.classes) == (12, 3, 3, 0.2, 4)
+    late = experiment.model.clone(fusion=fusion.Late(width=12))
+    size = candidate.Size.of(late, "label")
+    assert (size.width, size.depth, size.heads) == (12, 1, 2)  # heads are those of an encoder
+
+
+def test_a_head_that_no_other_fusion_can_feed_is_replaced(experiment):
+    class Odd(heads.Regress):
+        classes: int = 4
+
+    model = experiment.model.clone(heads={"label": Odd()})
+    built = candidate.build("late", model, "label")
+    assert built.heads["label"] == heads.Classify(classes=4)
+
+
+def test_classes_are_wanted(experiment):
+    answered = dataclasses.replace(experiment, objectives={})
+    with pytest.raises(UserError, match="compare wants a head with one class a row"):
+        plan(answered, seeds=1)

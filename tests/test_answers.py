@@ -17,14 +17,6 @@ objectives = pytest.mark.parametrize("row", table.OBJECTIVES, ids=str)
 metrics = pytest.mark.parametrize("row", table.METRICS, ids=str)
 
 
-def scores_of(row):
-    return row.outputs.heads["y"]
-
-
-def outputs_with(row, scores):
-    return row.outputs.replace(heads={"y": scores})
-
-
 def batch_with(row, target):
     return row.batch.replace(targets={"y": target})
 
@@ -32,16 +24,16 @@ def batch_with(row, target):
 def part(row, rows):
     """The same answers of some rows alone."""
     target = jax.tree.map(lambda leaf: leaf[rows], row.batch.targets["y"])
-    return outputs_with(row, scores_of(row)[rows]), batch_with(row, target)
+    return row.saying(row.scores()[rows]), batch_with(row, target)
 
 
 def spoilt(row):
     """Rubbish wherever the mask is False."""
-    target, scores = row.batch.targets["y"], scores_of(row)
+    target, scores = row.batch.targets["y"], row.scores()
     rubbish = jnp.nan if jnp.issubdtype(target.values.dtype, jnp.floating) else -1
     mask = target.mask.reshape(target.mask.shape + (1,) * (scores.ndim - target.mask.ndim))
     values = jnp.where(target.mask, target.values, jnp.asarray(rubbish, target.values.dtype))
-    return outputs_with(row, jnp.where(mask, scores, jnp.nan)), batch_with(row, Signal(values, target.mask))
+    return row.saying(jnp.where(mask, scores, jnp.nan)), batch_with(row, Signal(values, target.mask))
 
 
 @answers
@@ -52,7 +44,7 @@ def test_survives_json(row):
 @answers
 def test_head_may_be_named_apart(row):
     other = dataclasses.replace(row.value, head="z")
-    found = other(row.outputs.replace(heads={"z": scores_of(row)}), row.batch)
+    found = other(row.outputs.replace(heads={"z": row.outputs.heads["y"]}), row.batch)
     jax.tree.map(np.testing.assert_array_equal, found, row.value(row.outputs, row.batch))
 
 
@@ -65,7 +57,7 @@ def test_masked_answers_change_nothing(row):
 @objectives
 def test_masked_answers_have_no_gradient(row):
     outputs, batch = spoilt(row)
-    gradient = jax.grad(lambda scores: row.value(outputs_with(row, scores), batch).value())(outputs.heads["y"])
+    gradient = jax.grad(lambda scores: row.value(row.saying(scores), batch).value())(row.scores(outputs))
     target = batch.targets["y"]
     assert np.all(np.isfinite(gradient))
     assert not np.any(gradient[~target.mask])
@@ -77,16 +69,16 @@ def test_means_add_up_over_any_split_and_the_count_is_the_batchs_own(row):
     whole = row.value(row.outputs, row.batch)
     first, second = row.value(*part(row, slice(2))), row.value(*part(row, slice(2, None)))
     np.testing.assert_allclose((first + second).value(), whole.value(), rtol=1e-6)
-    zeros = outputs_with(row, jnp.zeros_like(scores_of(row)))
+    zeros = row.saying(jnp.zeros_like(row.scores()))
     assert row.value(zeros, row.batch).count == whole.count
 
 
 @objectives
 def test_half_precision_is_reckoned_in_float32(row):
-    half = outputs_with(row, scores_of(row).astype(jnp.bfloat16))
-    mean = row.value(half, row.batch)
+    half = row.scores().astype(jnp.bfloat16)
+    mean = row.value(row.saying(half), row.batch)
     assert mean.total.dtype == mean.count.dtype == jnp.float32
-    exact = row.value(outputs_with(row, half.heads["y"].astype(jnp.float32)), row.batch)
+    exact = row.value(row.saying(half.astype(jnp.float32)), row.batch)
     assert mean.value() == exact.value()
 
 

@@ -7,7 +7,8 @@ from flax import linen
 from jaxtyping import Array, Bool, Float
 
 from mmjax import nn
-from mmjax.core import Tokens, UserError, masks, plain
+from mmjax.core import Tokens, masks, plain
+from mmjax.fusion import stream
 
 
 class Bottleneck(linen.Module):
@@ -35,13 +36,10 @@ class Bottleneck(linen.Module):
     @linen.compact
     def __call__(self, streams: Mapping[str, Tokens], *, train: bool) -> Tokens:
         names, dtype = sorted(streams), jnp.dtype(self.dtype)
-        if any(streams[name].segments is not None for name in names):
-            raise UserError("fusion.Bottleneck takes one example a row; use fusion.Joint for packed rows")
-        own, here = {}, {}
-        for name in names:
-            values = masks.zeroed(streams[name].values, streams[name].mask)
-            own[name] = nn.embed.project(self.width, stream=name, dtype=self.dtype)(values)
-            here[name] = masks.present(streams[name].mask)
+        stream.unpacked(streams, "fusion.Bottleneck")
+        projected = stream.projected(streams, width=self.width, dtype=self.dtype)
+        own = {name: projected[name].values for name in names}
+        here = {name: masks.present(streams[name].mask) for name in names}
         shared = self._start(len(own[names[0]]))
         for i in range(self.depth):
             met = shared if i >= self.start else shared[:, :0]
@@ -52,7 +50,7 @@ class Bottleneck(linen.Module):
         own = {name: linen.LayerNorm(dtype=dtype, name=f"norm_{name}")(own[name]) for name in names}
         if shared.shape[1]:
             shared = linen.LayerNorm(dtype=dtype, name="norm")(shared)
-        anyone = jnp.any(jnp.stack([here[name] for name in names]), axis=0)
+        anyone = stream.anyone(streams)
         values = jnp.concatenate([*(own[name] for name in names), shared], axis=1)
         mask = jnp.concatenate([*(streams[name].mask for name in names), _repeated(anyone, shared)], axis=1)
         return Tokens(masks.zeroed(values, mask), mask)

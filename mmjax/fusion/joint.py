@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-import jax.numpy as jnp
 from flax import linen
 
 from mmjax import nn
-from mmjax.core import Tokens, masks, plain
+from mmjax.core import Tokens, plain
+from mmjax.fusion import stream
 
 
 class Joint(linen.Module):
@@ -28,20 +28,5 @@ class Joint(linen.Module):
 
     @linen.compact
     def __call__(self, streams: Mapping[str, Tokens], *, train: bool) -> Tokens:
-        names, parts = sorted(streams), [streams[name] for name in sorted(streams)]
-        values = [
-            nn.embed.project(self.width, stream=name, dtype=self.dtype)(masks.zeroed(part.values, part.mask))
-            for name, part in zip(names, parts, strict=True)
-        ]
-        packed = any(part.segments is not None for part in parts)
-        tokens = Tokens(
-            jnp.concatenate(values, axis=1),
-            jnp.concatenate([part.mask for part in parts], axis=1),
-            jnp.concatenate([_segments(part) for part in parts], axis=1) if packed else None,
-        )
+        tokens = stream.joined(list(stream.projected(streams, width=self.width, dtype=self.dtype).values()))
         return nn.Trunk(**plain.common(nn.Trunk, self), name="trunk")(tokens, train=train)
-
-
-def _segments(tokens: Tokens):
-    """An unpacked stream is one segment, the first."""
-    return tokens.mask.astype(jnp.int32) if tokens.segments is None else tokens.segments

@@ -7,6 +7,7 @@ from flax import linen
 
 from mmjax import nn
 from mmjax.core import Tokens, UserError, masks
+from mmjax.fusion import pooled
 
 
 class Late(linen.Module):
@@ -30,18 +31,16 @@ class Late(linen.Module):
     @linen.compact
     def __call__(self, streams: Mapping[str, Tokens], *, train: bool) -> Tokens:
         dtype = jnp.dtype(self.dtype)
-        pooled = {name: self._pooled(streams[name]) for name in sorted(streams)}
+        means = {name: self._pooled(streams[name]) for name in sorted(streams)}
         total = sum(
             linen.Dense(self.width, use_bias=False, dtype=dtype, name=f"project_{name}")(part.values)
-            for name, part in pooled.items()
+            for name, part in means.items()
         )
         for i in range(self.depth):
             normed = linen.LayerNorm(dtype=dtype, name=f"norm_{i}")(total)
             mlp = nn.Mlp(self.mlp, dropout=self.dropout, dtype=self.dtype, name=f"mlp_{i}")
             total += mlp(normed, train=train)
-        here = jnp.any(jnp.stack([part.mask for part in pooled.values()]), axis=0)
-        ids = jnp.where(here, jnp.arange(1, self.segments + 1), 0) if self.segments else None
-        return Tokens(masks.zeroed(jnp.asarray(total), here), here, ids)
+        return pooled.token(jnp.asarray(total), means, segments=self.segments)
 
     def _pooled(self, tokens: Tokens) -> Tokens:
         if not self.spread:

@@ -2,5 +2,6 @@
 
 from mmjax.heads.classify import Classify, MultiLabel
 from mmjax.heads.regress import Regress
+from mmjax.heads.vote import Vote
 
-__all__ = ["Classify", "MultiLabel", "Regress"]
+__all__ = ["Classify", "MultiLabel", "Regress", "Vote"]

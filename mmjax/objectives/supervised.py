@@ -41,7 +41,7 @@ class CrossEntropy:
     def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
         rows = pair(outputs, batch, target=self.target, head=self.head, classes=True)
         weights = _weights(self.class_weights, rows.scores.shape[-1], "class_weights", self.target)
-        losses = _cross_entropy(rows.scores, rows.targets, weights=weights, smoothing=self.smoothing)
+        losses = cross_entropy(rows.scores, rows.targets, weights=weights, smoothing=self.smoothing)
         return Mean.of(losses, rows.mask).replace(count=Mean.of(weights[rows.targets], rows.mask).total)
 
 
@@ -100,9 +100,10 @@ class AbsoluteError:
         return Mean.of(jnp.abs(rows.scores - rows.targets), rows.mask)
 
 
-def _cross_entropy(
+def cross_entropy(
     logits: Float[Array, "... k"], labels: Int[Array, "..."], *, weights: Float[Array, " k"], smoothing: float
 ) -> Float[Array, "..."]:
+    """Of each answer, in the logits' precision; NaN for a label outside 0..k-1."""
     k = logits.shape[-1]
     logs = jax.nn.log_softmax(logits)
     known = (labels >= 0) & (labels < k)

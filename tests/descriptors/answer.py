@@ -8,26 +8,40 @@ import jax.numpy as jnp
 import numpy as np
 
 from descriptors.row import WIDTH, integers, noise, tokens
-from mmjax.core import Batch, Outputs, Signal
+from mmjax.core import Batch, Outputs, Signal, Tokens
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """An objective or a metric with an example of what it reads."""
+    """An objective or a metric with an example of what it reads: scores of head "y", or fused tokens."""
 
     name: str
     value: Callable[..., Any]
     outputs: Any
     batch: Any
+    fused: bool = False
 
     def __str__(self) -> str:
         return self.name
 
+    def scores(self, outputs: Any = None) -> jnp.ndarray:
+        outputs = outputs or self.outputs
+        return outputs.fused.values if self.fused else outputs.heads["y"]
 
-def answer(name: str, value: Callable[..., Any], scores: jnp.ndarray, targets: Any, mask: Any) -> Answer:
-    """Six rows of head "y" against target "y"."""
-    outputs = Outputs(streams={}, fused=tokens(WIDTH, *[1] * 6), heads={"y": scores})
-    return Answer(name, value, outputs, Batch({}, {"y": Signal(jnp.asarray(targets), jnp.asarray(mask))}))
+    def saying(self, scores: jnp.ndarray) -> Outputs:
+        """The same outputs with other scores."""
+        if self.fused:
+            return self.outputs.replace(fused=Tokens(scores, jnp.ones(scores.shape[:2], bool)))
+        return self.outputs.replace(heads={"y": scores})
+
+
+def answer(
+    name: str, value: Callable[..., Any], scores: jnp.ndarray, targets: Any, mask: Any, *, fused: bool = False
+) -> Answer:
+    """Six rows of head "y", or of fused tokens, against target "y"."""
+    outputs = Outputs(streams={}, fused=tokens(WIDTH, *[1] * 6), heads={"y": noise(6)})
+    row = Answer(name, value, outputs, Batch({}, {"y": Signal(jnp.asarray(targets), jnp.asarray(mask))}), fused)
+    return dataclasses.replace(row, outputs=row.saying(scores))
 
 
 ANSWERED = np.arange(6) != 2

@@ -7,5 +7,9 @@ HEADS = [
     Row("classify", heads.Classify(3), tokens(WIDTH, 4, 2, 0), 2 * WIDTH + dense(WIDTH, 3), packs=True),
     Row("multilabel", heads.MultiLabel(2), tokens(WIDTH, 4, 2, 0), 2 * WIDTH + dense(WIDTH, 2), packs=True),
     Row("regress", heads.Regress(), tokens(WIDTH, 4, 2, 0), 2 * WIDTH + dense(WIDTH, 1), packs=True),
+    Row("vote_mean", heads.Vote(3), tokens(3, 3, 2, 0), 0, drawn=False),
+    Row("vote_weights", heads.Vote(3, rule="weights"), tokens(3, 3, 2, 0), 3, drawn=False),
+    Row("vote_product", heads.Vote(3, rule="product"), tokens(3, 3, 2, 0), 3 + 3, drawn=False),
+    Row("vote_stacking", heads.Vote(3, rule="stacking"), tokens(3, 3, 2, 0), 3 * 3 * 3 + 3, drawn=False),
     Row("regress_many", heads.Regress(2), tokens(WIDTH, 4, 2, 0), 2 * WIDTH + dense(WIDTH, 2), packs=True),
 ]

@@ -1,6 +1,7 @@
 """Every objective."""
 
 from descriptors.answer import CLASSES, LABELS, NUMBER, NUMBERS, answer
+from descriptors.row import noise
 from mmjax import objectives
 
 OBJECTIVES = [
@@ -8,6 +9,7 @@ OBJECTIVES = [
     answer(
         "cross_entropy_weighted", objectives.CrossEntropy("y", smoothing=0.1, class_weights=(1.0, 2.0, 0.5)), *CLASSES
     ),
+    answer("experts", objectives.Experts("y"), noise(6, 2, 3), *CLASSES[1:], fused=True),
     answer("binary_cross_entropy", objectives.BinaryCrossEntropy("y"), *LABELS),
     answer("squared_error", objectives.SquaredError("y"), *NUMBER),
     answer("squared_error_many", objectives.SquaredError("y"), *NUMBERS),

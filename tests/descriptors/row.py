@@ -31,6 +31,7 @@ class Row:
     packs: bool = False  # several examples may share a row
     width: int = WIDTH
     statistics: int = 0
+    drawn: bool = True  # parameters begin at random, not all at fixed numbers
     exact: int = 0  # products that stay in float32 whatever the dtype, as those of mel bands do
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 from mmjax.nn import block, convolution, cross, embed, mel, pool, position
 from mmjax.nn.attention import Attention
 from mmjax.nn.block import Block, Mlp
+from mmjax.nn.conformer import Conformer
 from mmjax.nn.convolution import Stem
 from mmjax.nn.cross import CrossBlock
 from mmjax.nn.readout import Readout
@@ -12,6 +13,7 @@ from mmjax.nn.trunk import Trunk
 __all__ = [
     "Attention",
     "Block",
+    "Conformer",
     "CrossBlock",
     "Mlp",
     "Readout",

@@ -1,9 +1,13 @@
 """One layer of a transformer."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax.numpy as jnp
 from flax import linen
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
+from mmjax.core import plain
 from mmjax.nn.attention import Attention
 
 
@@ -23,10 +27,11 @@ class Mlp(linen.Module):
 
 
 class Block(linen.Module):
-    """Pre-LN transformer layer (Xiong et al., 2020, https://arxiv.org/abs/2002.04745).
+    """Transformer layer: norm, attention, norm, MLP (pre-LN, Xiong et al., 2020, https://arxiv.org/abs/2002.04745).
 
-    ``dropout`` acts on what each branch adds; ``drop_path`` leaves out whole branches, row by row
-    (stochastic depth, Huang et al., 2016, https://arxiv.org/abs/1603.09382).
+    Without ``norm_first`` each norm comes after its branch was added, as in the first transformers (Vaswani et al.,
+    2017, https://arxiv.org/abs/1706.03762). ``dropout`` acts on what each branch adds; ``drop_path`` leaves out
+    whole branches, row by row (stochastic depth, Huang et al., 2016, https://arxiv.org/abs/1603.09382).
     """
 
     heads: int
@@ -34,37 +39,76 @@ class Block(linen.Module):
     dropout: float = 0.0
     drop_path: float = 0.0
     key_bias: bool = False
+    rotary: bool = False
+    relative: int = 0
+    norm_first: bool = True
+    epsilon: float = 1e-6
     dtype: str = "float32"
 
     @linen.compact
     def __call__(
-        self, values: Float[Array, "b n d"], allowed: Bool[Array, "b #k n n"] | None, *, train: bool
+        self,
+        values: Float[Array, "b n d"],
+        allowed: Bool[Array, "b #k n n"] | None,
+        positions: Int[Array, "#b n *a"] | None = None,
+        *,
+        train: bool,
     ) -> Float[Array, "b n d"]:
-        dtype = jnp.dtype(self.dtype)
-
         def add(values: Array, branch: Array) -> Array:
             branch = linen.Dropout(self.dropout, deterministic=not train)(branch)
             return values + linen.Dropout(self.drop_path, broadcast_dims=(1, 2), deterministic=not train)(branch)
 
-        normed = linen.LayerNorm(dtype=dtype, name="attention_norm")(values)
-        attention = Attention(self.heads, key_bias=self.key_bias, dtype=self.dtype, name="attention")
-        values = add(values, attention(normed, allowed=allowed))
-        normed = linen.LayerNorm(dtype=dtype, name="mlp_norm")(values)
-        return add(values, Mlp(self.mlp, dropout=self.dropout, dtype=self.dtype, name="mlp")(normed, train=train))
+        attention_norm = linen.LayerNorm(self.epsilon, dtype=jnp.dtype(self.dtype), name="attention_norm")
+        attention = Attention(**plain.common(Attention, self), name="attention")
+        mlp_norm = linen.LayerNorm(self.epsilon, dtype=jnp.dtype(self.dtype), name="mlp_norm")
+        mlp = Mlp(self.mlp, dropout=self.dropout, dtype=self.dtype, name="mlp")
+        if self.norm_first:
+            values = add(values, attention(attention_norm(values), allowed=allowed, positions=positions))
+            return add(values, mlp(mlp_norm(values), train=train))
+        values = attention_norm(add(values, attention(values, allowed=allowed, positions=positions)))
+        return mlp_norm(add(values, mlp(values, train=train)))
 
 
 def apply(
-    block: Block,
-    values: Float[Array, "b n d"],
-    allowed: Bool[Array, "b #k n n"] | None,
-    *,
-    train: bool,
-    remat: bool = False,
-    prevent_cse: bool = True,
+    block: Any, values: Float[Array, "b n d"], *context: Any, train: bool, remat: bool = False, prevent_cse: bool = True
 ) -> Float[Array, "b n d"]:
-    """``block(values, allowed)``; with ``remat`` only its input is kept for the backward pass."""
+    """``block(values, *context)``; with ``remat`` only its input is kept for the backward pass."""
 
-    def step(block: Block, values: Array, allowed: Array | None) -> Array:
-        return block(values, allowed, train=train)
+    def step(block: Any, values: Array, *context: Any) -> Array:
+        return block(values, *context, train=train)
 
-    return linen.remat(step, prevent_cse=prevent_cse)(block, values, allowed) if remat else step(block, values, allowed)
+    if remat:
+        return linen.remat(step, prevent_cse=prevent_cse)(block, values, *context)
+    return step(block, values, *context)
+
+
+def stacked(
+    make: Callable[[str], Any],
+    values: Float[Array, "b n d"],
+    *context: Any,
+    depth: int,
+    scan: bool,
+    remat: bool,
+    train: bool,
+) -> Float[Array, "b n d"]:
+    """``depth`` blocks one after the other, each made by its name, as ``block(values, *context)``.
+
+    With ``scan`` one body is compiled for all, whose parameters are stacked under ``blocks``.
+    """
+    if not scan:
+        for i in range(depth):
+            values = apply(make(f"block_{i}"), values, *context, train=train, remat=remat)
+        return values
+
+    def step(block: Any, carry: Array, *context: Any) -> tuple[Array, None]:
+        # A loop's body is never merged with its recomputation, so it needs no barrier against that.
+        return apply(block, carry, *context, train=train, remat=remat, prevent_cse=False), None
+
+    layers = linen.scan(
+        step,
+        variable_axes={"params": 0},
+        split_rngs={"params": True, "dropout": True},
+        in_axes=linen.broadcast,  # pyright: ignore[reportArgumentType]
+        length=depth,
+    )
+    return layers(make("blocks"), values, *context)[0]

@@ -5,6 +5,27 @@ import numpy as np
 from flax import linen
 from jaxtyping import Array, Float, Int
 
+from mmjax.core import UserError
+
+KINDS = ("sinusoidal", "learned", "rotary", "relative", "none")
+_BUCKETS, _FARTHEST = 32, 128  # of relative distances, as in T5
+
+
+def check(kind: str, of: str, known: tuple[str, ...] = KINDS) -> None:
+    """UserError unless ``kind`` is a way that ``of`` can mark positions."""
+    if kind not in known:
+        raise UserError(f"{of}: positions is {kind!r}; it can be {', '.join(known[:-1])} or {known[-1]}")
+
+
+def within(kind: str) -> dict[str, int | bool]:
+    """What attention has to be told of ``kind``: the fields ``rotary`` and ``relative`` of a trunk."""
+    return {"rotary": kind == "rotary", "relative": _BUCKETS if kind == "relative" else 0}
+
+
+def places(rows: int, columns: int) -> Int[Array, "1 n 2"]:
+    """The row and column of every place of a grid, in reading order."""
+    return jnp.stack(jnp.meshgrid(jnp.arange(rows), jnp.arange(columns), indexing="ij"), axis=-1).reshape(1, -1, 2)
+
 
 def sinusoids(positions: Int[Array, "*b"], width: int) -> Float[Array, "*b d"]:
     """Sines, then cosines, of each position at ``width / 2`` frequencies from 1 down to 1/10,000.
@@ -37,3 +58,66 @@ class Learned(linen.Module):
     def __call__(self, positions: Int[Array, "*b"], width: int) -> Float[Array, "*b d"]:
         table = self.param("embedding", linen.initializers.normal(self.stddev), (self.length, width))
         return jnp.take(table, positions, axis=0, mode="clip")
+
+
+class Grid(linen.Module):
+    """A learned vector for each place of a grid of ``rows`` by ``columns``; one beyond its edge takes the last."""
+
+    rows: int
+    columns: int
+    stddev: float = 0.02
+
+    @linen.compact
+    def __call__(self, positions: Int[Array, "*b 2"], width: int) -> Float[Array, "*b d"]:
+        table = self.param("embedding", linen.initializers.normal(self.stddev), (self.rows * self.columns, width))
+        row, column = jnp.minimum(positions[..., 0], self.rows - 1), jnp.minimum(positions[..., 1], self.columns - 1)
+        return jnp.take(table, row * self.columns + column, axis=0)
+
+
+def rotated(values: Float[Array, "b n k h"], positions: Int[Array, "#b n *a"]) -> Float[Array, "b n k h"]:
+    """Queries or keys turned by their positions, so that their product knows how far apart they are.
+
+    Rotary positions (Su et al., 2021, https://arxiv.org/abs/2104.09864): feature i turns with feature i + h / 2, at
+    rates from 1 down to 1 / 10,000. Of positions with several axes each has its own equal share of the features.
+    Raises UserError where a head's features cannot be shared evenly.
+    """
+    if positions.ndim == 2:
+        positions = positions[..., None]
+    axes, size = positions.shape[-1], values.shape[-1]
+    if size % (2 * axes):
+        raise UserError(f"rotary positions need heads of a multiple of {2 * axes} features, not {size}; change heads")
+    half = size // axes // 2
+    rates = 10_000.0 ** (-np.arange(half) / half)
+    angles = positions[:, :, None, :, None].astype(jnp.float32) * rates.astype(np.float32)  # b n 1 a h
+    first, second = jnp.split(values.reshape(*values.shape[:3], axes, 2 * half).astype(jnp.float32), 2, axis=-1)
+    cosine, sine = jnp.cos(angles), jnp.sin(angles)
+    turned = jnp.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=-1)
+    return turned.reshape(values.shape).astype(values.dtype)
+
+
+def bucket(distance: Int[Array, "*b"], buckets: int) -> Int[Array, "*b"]:
+    """Which of ``buckets`` a distance falls in: half for each direction, near ones exact, far ones by logarithm."""
+    half = buckets // 2
+    exact = half // 2
+    away = jnp.abs(distance)
+    far = jnp.log(jnp.maximum(away, 1) / exact) / np.log(_FARTHEST / exact) * (half - exact)
+    own = jnp.where(away < exact, away, jnp.minimum(exact + far.astype(jnp.int32), half - 1))
+    return own + jnp.where(distance > 0, half, 0)
+
+
+class Relative(linen.Module):
+    """What attention adds for how far a key stands from the query (T5, Raffel et al., 2019,
+    https://arxiv.org/abs/1910.10683): a learned number for each head and bucket of distances, added over the axes."""
+
+    buckets: int
+
+    @linen.compact
+    def __call__(self, positions: Int[Array, "#b n *a"], heads: int) -> Float[Array, "#b k n n"]:
+        if self.buckets < 4 or self.buckets % 2:
+            raise UserError(f"relative={self.buckets} buckets of distances; it has to be even and 4 or more")
+        if positions.ndim == 2:
+            positions = positions[..., None]
+        distances = positions[:, None, :] - positions[:, :, None]  # b n n a
+        table = self.param("bias", linen.initializers.normal(0.02), (positions.shape[-1], self.buckets, heads))
+        found = [table[axis][bucket(distances[..., axis], self.buckets)] for axis in range(positions.shape[-1])]
+        return jnp.moveaxis(jnp.asarray(sum(found)), -1, 1)

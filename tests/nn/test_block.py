@@ -80,6 +80,34 @@ def test_block_equals_a_float64_reference():
     np.testing.assert_allclose(out[0], middle + dense(params["mlp"]["down"], hidden), atol=1e-4)
 
 
+def test_norms_may_come_last():
+    values = RNG.normal(size=(1, 4, 8))
+    module = nn.Block(2, mlp=3.0, norm_first=False)
+    params = randomised(
+        jax.eval_shape(lambda: module.init(jax.random.key(0), single(values), None, train=False))["params"]
+    )
+    out = jax.jit(lambda params: module.apply({"params": params}, single(values), None, train=False))(single(params))
+    everyone = np.ones((4, 4), bool)
+    middle = norm(params["attention_norm"], values[0] + attention(params["attention"], values[0], values[0], everyone))
+    hidden = gelu(dense(params["mlp"]["up"], middle))
+    np.testing.assert_allclose(
+        out[0], norm(params["mlp_norm"], middle + dense(params["mlp"]["down"], hidden)), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("kind", [{"rotary": True}, {"relative": 8}])
+def test_attention_may_know_positions(kind):
+    values = jnp.asarray(RNG.normal(size=(1, 5, 8)), jnp.float32)
+    module = nn.Attention(2, **kind)
+    params = single(randomised(jax.eval_shape(lambda: module.init(jax.random.key(0), values))["params"]))
+    run = jax.jit(lambda positions: module.apply({"params": params}, values, positions=positions))
+    np.testing.assert_allclose(run(jnp.arange(5)[None]), run(jnp.arange(40, 45)[None]), atol=1e-4)
+    assert np.abs(run(jnp.arange(5)[None]) - run(jnp.asarray([[0, 1, 2, 4, 3]]))).max() > 1e-3
+    np.testing.assert_allclose(jax.jit(module.apply)({"params": params}, values), run(jnp.arange(5)[None]), atol=1e-5)
+    with pytest.raises(UserError, match="look at themselves"):
+        module.apply({"params": params}, values, values)
+
+
 def test_heads_have_to_divide_the_width():
     with pytest.raises(UserError, match="heads=3 does not divide width=8"):
         jax.eval_shape(lambda: nn.Attention(3).init(jax.random.key(0), jnp.zeros((1, 2, 8))))

@@ -55,3 +55,23 @@ def test_scanned_layers_drop_independently():
     assert not np.array_equal(run(jax.random.key(1)), run(jax.random.key(2)))
     first, second = variables["params"]["blocks"]["mlp"]["up"]["kernel"]
     assert not np.array_equal(first, second)
+
+
+def test_the_norm_comes_before_blocks_that_norm_last():
+    module = nn.Trunk(depth=1, heads=2, norm_first=False, epsilon=0.1)
+    out, variables = jax.jit(lambda: module.init_with_output(jax.random.key(0), TOKENS, train=False))()
+    normed = TOKENS.values - TOKENS.values.mean(-1, keepdims=True)
+    normed /= jnp.sqrt(TOKENS.values.var(-1, keepdims=True) + 0.1)
+    block = nn.Block(heads=2, norm_first=False, epsilon=0.1)
+    alone = jax.jit(lambda: block.apply({"params": variables["params"]["block_0"]}, normed, None, train=False))()
+    np.testing.assert_allclose(out.values, alone, atol=1e-5)
+
+
+def test_positions_come_from_the_tokens():
+    for fields in ({"rotary": True}, {"relative": 8, "scan": True, "remat": True}):
+        module = nn.Trunk(depth=2, heads=2, **fields)
+        variables = jax.jit(lambda module=module: module.init(jax.random.key(0), TOKENS, train=False))()
+        run = jax.jit(lambda tokens, m=module, v=variables: m.apply(v, tokens, train=False).values)
+        placed = TOKENS.replace(positions=jnp.asarray([[0, 1, 2], [0, 2, 7]]))
+        np.testing.assert_allclose(run(placed)[0], run(TOKENS)[0], atol=1e-5)
+        assert np.abs(run(placed)[1] - run(TOKENS)[1]).max() > 1e-4

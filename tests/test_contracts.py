@@ -12,6 +12,7 @@ import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen
 
 import descriptors as table
 from descriptors.row import DEPTH, WIDTH
@@ -30,8 +31,15 @@ KEY = jax.random.key(0)
 
 def output(row, params, inputs, **changes):
     """What comes out, with the rows of float ``values`` alone for heads."""
-    module = row.module.clone(**changes) if changes else row.module
-    return module.apply({"params": params, **statistics(row.name)}, inputs, train=False)
+    held = {"params": params, **statistics(row.name)}
+    return changed(row.module, **changes).apply(held, inputs, train=False)
+
+
+def changed(module, **changes):
+    """The part, and parts that are its fields, with some fields replaced wherever they are."""
+    parts = {name: getattr(module, name) for name in plain.fields(module)}
+    inner = {name: changed(part, **changes) for name, part in parts.items() if isinstance(part, linen.Module)}
+    return module.clone(**inner, **{name: value for name, value in changes.items() if name in parts})
 
 
 def floats(out):
@@ -49,11 +57,14 @@ def parameters(name):
 
 @functools.cache
 def statistics(name):
-    """What a part that keeps running statistics has seen so far, about 1 throughout; nothing for the others."""
+    """Random means about 0 and variances about 1, of parts that keep running ones; nothing for the others."""
     rng = np.random.default_rng(1)
     shapes = {key: tree for key, tree in variables(name).items() if key != "params"}
     with jax.ensure_compile_time_eval():
-        return jax.tree.map(lambda leaf: jnp.asarray(rng.uniform(0.8, 1.2, leaf.shape), leaf.dtype), shapes)
+        return trees.map_paths(
+            lambda path, leaf: jnp.asarray(rng.uniform(-0.2, 0.2, leaf.shape) + path.endswith("var"), leaf.dtype),
+            shapes,
+        )
 
 
 @functools.cache
@@ -149,8 +160,9 @@ def test_masked_positions_are_in_no_statistics(row):
     same(one, run(parameters(row.name), over_signals(spoilt, row.inputs)), rtol=0, atol=0)
     for path, gradient in trees.flatten(one[0]).items():
         assert np.abs(gradient).max() > 1e-5, path
-    for path, (old, new) in trees.flatten(jax.tree.map(lambda *both: both, statistics(row.name), one[1][1])).items():
-        assert np.all(old != new), path
+    old = trees.flatten(statistics(row.name))
+    for path, new in trees.flatten(one[1][1]).items():
+        assert np.all(old[path] != new), path
 
 
 @keeping
@@ -172,7 +184,8 @@ def test_masks_tell_how_many_tokens_are_real(row):
 @encoders
 def test_the_token_count_is_known_beforehand(row):
     out = jax.eval_shape(lambda: output(row, parameters(row.name), row.inputs))
-    sizes = row.inputs.values.shape[1 : 1 + len(inspect.signature(row.module.tokens).parameters)]
+    front = getattr(row.module, "front", row.module)
+    sizes = row.inputs.values.shape[1 : 1 + len(inspect.signature(front.tokens).parameters)]
     assert out.values.shape == (3, row.module.tokens(*sizes), row.width)
 
 
@@ -244,8 +257,8 @@ def test_bfloat16_is_computed_and_close(row):
     out = jax.jit(half)(params, row.inputs).values
     assert out.dtype == jnp.bfloat16
     np.testing.assert_allclose(out.astype(jnp.float32), exact.values, rtol=0.1, atol=0.15)
-    changed = jax.eval_shape(lambda: row.module.clone(dtype="bfloat16").init(KEY, row.inputs, train=False))
-    assert {leaf.dtype for leaf in jax.tree.leaves(changed)} == {jnp.dtype("float32")}
+    made = jax.eval_shape(lambda: changed(row.module, dtype="bfloat16").init(KEY, row.inputs, train=False))
+    assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {jnp.dtype("float32")}
     products = list(multiplied(jax.make_jaxpr(half)(params, row.inputs).jaxpr))
     assert products.count(jnp.bfloat16) >= len(jax.tree.leaves(params)) / 4
     assert sum(kind != jnp.bfloat16 for kind in products) <= row.exact

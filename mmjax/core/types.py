@@ -21,6 +21,7 @@ class Signal(flax.struct.PyTreeNode):
 
     ======== ================================== =======================
     image    values ``b h w c``, uint8 or float  mask ``b 1``
+    video    values ``b t h w c``, as images     mask ``b t``
     audio    values ``b t``, float waveform      mask ``b t``
     text     values ``b t``, int32 token ids     mask ``b t``
     sensor   values ``b t c``, float             mask ``b t``

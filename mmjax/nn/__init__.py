@@ -1,30 +1,40 @@
 """Layers that encoders, fusions and heads are made of."""
 
-from mmjax.nn import block, convolution, cross, embed, mel, pool, position
+from mmjax.nn import block, convolution, cross, embed, grid, mel, norm, pool, position, residual
 from mmjax.nn.attention import Attention
 from mmjax.nn.block import Block, Mlp
 from mmjax.nn.conformer import Conformer
 from mmjax.nn.convolution import Stem
 from mmjax.nn.cross import CrossBlock
+from mmjax.nn.norm import BatchNorm, GroupNorm
 from mmjax.nn.readout import Readout
+from mmjax.nn.recurrent import Recurrent
 from mmjax.nn.resampler import Resampler
+from mmjax.nn.residual import Residual
 from mmjax.nn.trunk import Trunk
 
 __all__ = [
     "Attention",
+    "BatchNorm",
     "Block",
     "Conformer",
     "CrossBlock",
+    "GroupNorm",
     "Mlp",
     "Readout",
+    "Recurrent",
     "Resampler",
+    "Residual",
     "Stem",
     "Trunk",
     "block",
     "convolution",
     "cross",
     "embed",
+    "grid",
     "mel",
+    "norm",
     "pool",
     "position",
+    "residual",
 ]

@@ -1,4 +1,4 @@
-"""Convolutional stems: early layers that learn from little data."""
+"""Convolutions that padding never leaks into."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,46 @@ import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Bool, Float
 
-from mmjax.core import masks
+from mmjax.core import Signal, masks
 
 
 def channels(last: int, layers: int, *, least: int = 8) -> tuple[int, ...]:
     """Channels of a stem's layers: ``last`` in the last, half of the next (but ``least``) in each before it."""
     return tuple(max(last >> (layers - 1 - i), min(least, last)) for i in range(layers))
+
+
+def masked(
+    signal: Signal,
+    channels: int,
+    *,
+    kernel: int | Sequence[int],
+    name: str,
+    stride: int | Sequence[int] = 1,
+    bias: bool = False,
+    dtype: str = "float32",
+) -> Signal:
+    """A convolution of ``b n *s c`` to ``b m *r channels``, for use inside of a compact method.
+
+    kernel, stride: one for all axes, or one for each. Output i is centred on input ``i * stride`` and real where
+    that is, so every axis shrinks to its ``stride``-th part, rounded up. Masked positions count as 0.
+    """
+    axes = signal.values.ndim - 2
+    sizes, strides = _each(kernel, axes), _each(stride, axes)
+    convolution = linen.Conv(
+        channels,
+        sizes,
+        strides=strides,
+        padding=[(size // 2, (size - 1) // 2) for size in sizes],
+        use_bias=bias,
+        kernel_init=linen.initializers.he_normal(),
+        dtype=jnp.dtype(dtype),
+        name=name,
+    )
+    return Signal(convolution(masks.zeroed(signal.values, signal.mask)), signal.mask[:, :: strides[0]])
+
+
+def _each(size: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    return (size,) * axes if isinstance(size, int) else tuple(size)
 
 
 class Stem(linen.Module):

@@ -4,12 +4,15 @@ tests/test_contracts.py and tests/test_answers.py run each row through everythin
 part is one new row in the file of its kind.
 """
 
-from descriptors.encoder import ENCODERS
+from descriptors.chain import CHAINS
+from descriptors.convolution import CONVOLUTIONS
+from descriptors.encoder import FAMILIES
 from descriptors.fusion import FUSIONS
 from descriptors.head import HEADS
 from descriptors.metric import METRICS
 from descriptors.objective import OBJECTIVES
 
+ENCODERS = FAMILIES + CONVOLUTIONS + CHAINS
 MODULES = ENCODERS + FUSIONS + HEADS
 
 __all__ = ["ENCODERS", "FUSIONS", "HEADS", "METRICS", "MODULES", "OBJECTIVES"]

@@ -6,7 +6,7 @@ from descriptors.row import PICTURE_MASK, SMALL, WIDTH, Row, audio, dense, integ
 from mmjax import encoders
 from mmjax.core import Signal
 
-ENCODERS = [
+FAMILIES = [
     Row(
         "image",
         encoders.Image(**SMALL, patch=3, convolutions=0),

@@ -92,3 +92,9 @@ def renamed(
     if missing:
         raise ValueError(f"no weight became {sorted(missing)}")
     return tree
+
+
+def error(found: Any, expected: Any) -> float:
+    """The greatest difference, relative to the greatest of what is expected."""
+    expected = np.asarray(expected, np.float64)
+    return float(np.abs(np.asarray(found, np.float64) - expected).max() / np.abs(expected).max())

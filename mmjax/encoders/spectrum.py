@@ -1,0 +1,36 @@
+"""Recordings as pictures."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen
+
+from mmjax import nn
+from mmjax.core import Signal, Tokens
+
+
+class Spectrum(linen.Module):
+    """A recording's log-mel spectrum, given as a picture ``b n mels 1`` to encoder ``picture``.
+
+    Time runs down the rows of the picture, whose mask is that of the frames, ``b n``: LeNet, ResNet and ConvNeXt
+    see what is real and nothing of the padding. Series takes the bands of each frame as channels.
+    ``rate`` is that of the waveform in Hz, ``window`` and ``hop`` are in seconds.
+    """
+
+    picture: linen.Module
+    rate: int = 16_000
+    mels: int = 80
+    window: float = 0.025
+    hop: float = 0.010
+
+    def tokens(self, samples: int) -> int:
+        """How many tokens a recording of so many samples gives."""
+        frames = -(-samples // round(self.hop * self.rate))
+        return self.picture.tokens(frames, self.mels)  # pyright: ignore[reportAttributeAccessIssue]
+
+    @linen.compact
+    def __call__(self, signal: Signal, *, train: bool) -> Tokens:
+        signal = jax.tree.map(jnp.asarray, signal)
+        frames = nn.mel.log_mel(
+            signal.values, signal.mask, rate=self.rate, mels=self.mels, window=self.window, hop=self.hop
+        )
+        return self.picture(Signal(frames.values[..., None], frames.mask), train=train)

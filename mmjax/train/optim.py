@@ -82,8 +82,8 @@ class Optim:
 
     lr: the peak learning rate, reached after ``warmup`` steps. clip: largest global norm of the
     gradient, 0 for none. accumulate: micro-batches a step, exactly equal to the whole batch at
-    once. average: decay of an exponential moving average of the parameters, 0 for none; where it
-    is kept, it is what evaluation and prediction use.
+    once (but for nn.BatchNorm, which sees each by itself). average: decay of an exponential moving
+    average of the parameters, 0 for none; where it is kept, it is what evaluation and prediction use.
     """
 
     lr: float = 1e-3

@@ -1,6 +1,6 @@
 """Everything that can fail on what the user gave, done before a run folder exists."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import jax
 import optax
 from flax import linen
 
-from mmjax.core import Batch, UserError
+from mmjax.core import Batch, UserError, plain
 from mmjax.train import place, sharding, state, step
 from mmjax.train.evaluate import Evaluation, standard
 from mmjax.train.experiment import Experiment
@@ -98,8 +98,9 @@ def check_sizes(model: linen.Module, schema: Any, targets: Mapping[str, str] | N
         if name not in schema.inputs:
             known = ", ".join(schema.inputs)
             raise UserError(f"model.encoders has {name!r}, but the data gives only {known}")
-        _check_size(schema.inputs[name], part, "vocabulary", f"model.encoders.{name}", "entries")
-        _check_columns(schema.inputs[name], part, f"model.encoders.{name}")
+        for where, inner in _within(part, f"model.encoders.{name}"):
+            _check_size(schema.inputs[name], inner, "vocabulary", where, "entries")
+            _check_columns(schema.inputs[name], inner, where)
     for name, part in _parts(model, "heads").items():
         target = (targets or {}).get(name, name)
         if target in schema.targets:
@@ -109,6 +110,15 @@ def check_sizes(model: linen.Module, schema: Any, targets: Mapping[str, str] | N
 
 def _parts(model: linen.Module, name: str) -> Mapping[str, Any]:
     return getattr(model, name, None) or {}
+
+
+def _within(part: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """A part and those that it is made of, each with the way to it: a chain's front end has the vocabulary."""
+    yield where, part
+    for name in plain.fields(part):
+        inner = getattr(part, name)
+        if isinstance(inner, linen.Module):
+            yield from _within(inner, f"{where}.{name}")
 
 
 def _check_size(field: Any, part: Any, attribute: str, where: str, what: str, *, exact: bool = False) -> None:

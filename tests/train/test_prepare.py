@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 
 import mmjax
-from mmjax import datasets, fields, heads, metrics, objectives
+from mmjax import datasets, encoders, fields, heads, metrics, nn, objectives
 from mmjax.core import UserError
 from mmjax.train import Evaluator, Mesh, place
 from mmjax.train.evaluate import standard
 from mmjax.train.folder import CONFIG, SCHEMA, Folder
-from mmjax.train.prepare import fitted
+from mmjax.train.prepare import check_sizes, fitted
 
 
 def evaluator(batch=64, **changes):
@@ -116,3 +116,11 @@ def test_a_modality_that_nothing_encodes_is_left_out_and_said_so(tiny):
     schema = fitted(tiny())
     assert list(schema.inputs) == ["image", "text"]
     assert ("audio", "left out", "audio", "the model has no encoder for it") in schema.describe()
+
+
+def test_a_vocabulary_is_found_wherever_it_is_in_an_encoder(tiny):
+    model = tiny().model
+    chain = encoders.Chain(encoders.Text(vocabulary=5, width=16, depth=0), nn.Recurrent(8))
+    experiment = tiny(model=model.clone(encoders={**model.encoders, "text": chain}))
+    with pytest.raises(UserError, match=r"model\.encoders\.text\.front\.vocabulary=5, but the training data has"):
+        check_sizes(experiment.model, fitted(experiment))

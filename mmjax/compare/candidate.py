@@ -47,11 +47,40 @@ def _sized(kind: type, **fixed: Any) -> Callable[[Size], linen.Module]:
     return lambda size: kind(**plain.common(kind, size) | fixed)
 
 
+def _voting(rule: str) -> Candidate:
+    return Candidate(_sized(fusion.Experts), _sized(heads.Vote, rule=rule))
+
+
 FUSIONS: Mapping[str, Candidate] = {
+    # One vector a modality, put together.
     "late": Candidate(_sized(fusion.Late, depth=0)),
     "late_mlp": Candidate(_sized(fusion.Late)),
+    "sum": Candidate(_sized(fusion.Sum)),
+    "attended": Candidate(_sized(fusion.Attended)),
+    "gated": Candidate(_sized(fusion.Gated)),
+    "mixture": Candidate(_sized(fusion.Mixture)),
+    "tensor": Candidate(_sized(fusion.Tensor)),
+    "low_rank": Candidate(_sized(fusion.LowRank)),
+    "multiplicative": Candidate(_sized(fusion.Multiplicative)),
+    "bilinear": Candidate(_sized(fusion.Bilinear)),
+    "tucker": Candidate(_sized(fusion.Tucker)),
+    # All tokens, which meet in layers.
+    "aligned": Candidate(_sized(fusion.Aligned)),
     "joint": Candidate(_sized(fusion.Joint)),
     "bottleneck": Candidate(_sized(fusion.Bottleneck)),
+    "central": Candidate(_sized(fusion.Central)),
+    "cross": Candidate(_sized(fusion.Cross)),
+    "coattention": Candidate(_sized(fusion.CoAttention)),
+    "directional": Candidate(_sized(fusion.Directional)),
+    "perceiver": Candidate(_sized(fusion.Perceiver)),
+    "qformer": Candidate(_sized(fusion.QFormer)),
+    "gated_cross": Candidate(_sized(fusion.GatedCross)),
+    "film": Candidate(_sized(fusion.Film)),
+    # One answer a modality, and a vote that is trained with them.
+    "vote_mean": _voting("mean"),
+    "vote_weights": _voting("weights"),
+    "vote_product": _voting("product"),
+    "vote_stacking": _voting("stacking"),
 }
 
 

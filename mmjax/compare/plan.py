@@ -28,13 +28,14 @@ _ORIGIN = 2024  # seed of which rows are held out; it does not change with those
 class Entry:
     """One model to train. kind: alone, fusion, or calibration (an expert on a part of the training rows).
 
-    subsets: of the modalities, the first of which is all that it takes.
+    subsets: of the modalities, the first of which is all that it takes. asked: by name, so that it must do.
     """
 
     name: str
     kind: str
     experiment: Experiment
     subsets: tuple[tuple[str, ...], ...]
+    asked: bool = True
 
     def prepared(self) -> Prepared:
         """Everything that can fail on what the user gave. Raises UserError that names the model."""
@@ -88,7 +89,7 @@ def plan(
     """Read the data once and lay out all models. Raises UserError for what cannot be compared."""
     if seeds < 1:
         raise UserError(f"seeds={seeds} must be at least 1")
-    names = candidate.named(fusions)
+    candidate.named(fusions)
     model = experiment.model
     if not isinstance(model, Multimodal):
         raise UserError("compare wants a model that is a Multimodal, whose fusion can be replaced")
@@ -100,7 +101,7 @@ def plan(
     data, given = experiment.data, experiment.evaluators[chosen].data
     training = Opened(data.open(schema), data.batch, data.seed, tuple(data.augment))
     measured = Opened(given.open(schema), given.batch)
-    entries = _entries(experiment, schema, training, measured, names=names, answers=(head, target))
+    entries = _entries(experiment, schema, training, measured, fusions=fusions, answers=(head, target))
     reference = next(entry.name for entry in entries if entry.experiment.model == model)
     first = experiment.run.seed
     return Plan(
@@ -129,18 +130,20 @@ def _entries(
     training: Opened,
     measured: Opened,
     *,
-    names: Sequence[str],
+    fusions: Sequence[str],
     answers: tuple[str, str],
 ) -> list[Entry]:
     """All models, those alone first: the experts are made of them."""
     head, target = answers
+    built = {name: candidate.build(name, experiment.model, head) for name in candidate.FUSIONS}
+    own = next((name for name, model in built.items() if model == experiment.model), RECIPE)
     entries = []
 
     def add(name: str, kind: str, model: Any, data: Opened, val: Opened, subsets: Sequence[tuple[str, ...]]) -> None:
         # Only what the comparison reads is measured, and that once, at the end.
         evaluators = {"val": Evaluator(val, {head: metrics.Classification(target, head)})}
         changed = dataclasses.replace(experiment, model=model, data=data, evaluators=evaluators)
-        entries.append(Entry(name, kind, changed, tuple(subsets)))
+        entries.append(Entry(name, kind, changed, tuple(subsets), kind != "fusion" or name in (*fusions, own)))
 
     held_out = len(training.examples) >= _LEAST
     teaching, testing = split(len(training.examples))
@@ -154,9 +157,7 @@ def _entries(
             add(f"{modality} calibrated", "calibration", alone, data, val, [(modality,)])
     subsets = powerset(sorted(schema.inputs))
     subsets = [subsets[-1], *subsets[:-1]]
-    built = {name: candidate.build(name, experiment.model, head) for name in candidate.FUSIONS}
-    own = next((name for name, model in built.items() if model == experiment.model), RECIPE)
-    for name, model in {own: experiment.model, **{name: built[name] for name in names}}.items():
+    for name, model in {own: experiment.model, **{name: built[name] for name in candidate.named(fusions)}}.items():
         add(name, "fusion", model, training, measured, subsets)
     return entries
 

@@ -39,7 +39,7 @@ def run(
 def _trials(plan: Plan, folder: Folder, wish: Wish, *, together: bool | None, quiet: bool) -> dict[str, Result]:
     """Every model's result; those that are finished are read, all others are checked before the first is trained."""
     results = {entry.name: folder.load(entry.name) for entry in plan.entries}
-    prepared = {entry.name: entry.prepared() for entry in plan.entries if results[entry.name] is None}
+    prepared = {entry.name: _prepared(entry) for entry in plan.entries if results[entry.name] is None}
     finished: dict[str, Result] = {}
     with Told(len(plan.entries), quiet=quiet) as told:
         if not quiet:
@@ -57,6 +57,16 @@ def _trials(plan: Plan, folder: Folder, wish: Wish, *, together: bool | None, qu
     return finished
 
 
+def _prepared(entry: Entry) -> Any:
+    """The model, ready to be trained; or why one that nobody asked for by name does not do for these data."""
+    try:
+        return entry.prepared()
+    except UserError as error:
+        if entry.asked:
+            raise
+        return error
+
+
 def _trial(
     plan: Plan, entry: Entry, prepared: Any, folder: Folder, wish: Wish, told: Told, together: bool | None
 ) -> Result:
@@ -65,6 +75,8 @@ def _trial(
         if wish.signum:
             raise Interrupted(wish.signum, step, folder.path and str(folder.path), of=entry.name)
 
+    if isinstance(prepared, UserError):
+        return Result.failure(str(prepared))
     told.begin(entry.name, entry.experiment.run.steps * len(plan.seeds))
     result = trial.run(entry, prepared, plan.seeds, together=together, tick=tick)
     folder.save(entry.name, result)

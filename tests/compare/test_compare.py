@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import mmjax
-from mmjax.compare import trial
+from mmjax import fusion
+from mmjax.compare import candidate, trial
 from mmjax.compare.plan import plan
 from mmjax.core import UserError
 from mmjax.train import Interrupted
@@ -174,6 +175,25 @@ def test_a_model_that_diverges_is_told_and_the_others_go_on(compared, experiment
         path.unlink()
     with pytest.raises(UserError, match="every model failed; the first: loss is nan"):
         mmjax.compare(experiment, workdir=folder, **OPTIONS)
+
+
+def test_a_fusion_that_does_not_do_is_told_unless_it_was_asked_for(compared, experiment, tmp_path, monkeypatch):
+    class Refused(fusion.Late):
+        def __call__(self, streams, *, train):
+            raise UserError("two streams are too many")
+
+    monkeypatch.setattr(
+        candidate,
+        "FUSIONS",
+        {"bottleneck": candidate.FUSIONS["bottleneck"], "odd": candidate.Candidate(lambda size: Refused())},
+    )
+    with pytest.raises(UserError, match=r"^odd: two streams are too many"):
+        mmjax.compare(experiment, **OPTIONS | {"fusions": ("odd",)})
+    folder = tmp_path / "c"
+    shutil.copytree(compared[1], folder)
+    found = mmjax.compare(experiment, workdir=folder, **OPTIONS | {"fusions": ()})
+    assert found["models"]["odd"]["failed"] == "odd: two streams are too many"
+    assert not (folder / "models/odd.npz").exists()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def config() -> Experiment:
     return Experiment(
         model=Multimodal(
             encoders={
-                "image": encoders.Image(width=64, depth=1, patch=4, convolutions=2, channels=64),
+                "image": encoders.Image(width=64, depth=1, patch=8, convolutions=3, channels=128),
                 "audio": encoders.Audio(width=64, depth=1, rate=8_000, mels=40, hop=0.02, convolutions=0),
             },
             fusion=fusion.Bottleneck(width=64, depth=1, bottlenecks=4),
@@ -31,6 +31,6 @@ def config() -> Experiment:
             )
         },
         optim=Optim(lr=2e-3, warmup=100, average=0.995),
-        run=Run(steps=2_500, log_every=50),
-        modality_dropout=0.5,
+        run=Run(steps=4_000, log_every=50),
+        modality_dropout=0.6,
     )

@@ -227,8 +227,10 @@ def _compare(words: list[str]) -> Options:
     if wants_help and not recipe and options.label is None:
         parser.print_help()
         sys.exit(0)
-    if recipe and (options.label or options.val or options.by):
-        parser.error(f"--label, --val and --by are for a manifest; {what} is a recipe, which says these itself")
+    if recipe and (options.label or options.val or options.by or options.on_bad_row != "stop"):
+        parser.error(
+            f"--label, --val, --by and --on_bad_row are for a manifest; {what} is a recipe, which says these itself"
+        )
     if not recipe and options.label is None:
         parser.error(f"--label COLUMN is missing; {what} is no recipe (those end with .py)")
     return Options(verb="compare", what=what, overrides=overrides, help=wants_help, **vars(options))

@@ -1,7 +1,7 @@
 """A comparison as tables for people, on standard error."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +125,41 @@ def _subsets(found: Mapping[str, Any]) -> Table:
             cells = [ABSENT if s is None else number("accuracy", s["accuracy"]["value"]) for s in shares]
             table.add_row(Text(name), *cells, style=_style(found, name))
     return table
+
+
+def markdown(comparisons: Mapping[str, Mapping[str, Any]]) -> str:
+    """Accuracy in per cent with 95 % intervals of every model in every comparison, as a table for a README.
+
+    What needs no fusion comes first; then fusions, the best on average over those that they have been in first.
+    The best of a column is bold.
+    """
+    tables = {name: measured(found) for name, found in comparisons.items()}
+    names = list(dict.fromkeys(model for table in tables.values() for model in table))
+    kinds = {model: table[model]["kind"] for table in tables.values() for model in table}
+    rows = [name for kind in ("baseline", "experts") for name in names if kinds[name] == kind]
+    rows.insert(1, _ALONE)
+    rows += sorted((n for n in names if kinds[n] == "fusion"), key=lambda n: -_average(tables.values(), n))
+    lines = [["", *tables], ["---"] * (1 + len(tables))]
+    for name in rows:
+        lines.append([name, *(_share(table, name) for table in tables.values())])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+_ALONE = "best modality alone"
+
+
+def _average(tables: Iterable[Mapping[str, Any]], name: str) -> float:
+    found = [table[name]["accuracy"]["value"] for table in tables if name in table]
+    return sum(found) / len(found)
+
+
+def _share(table: Mapping[str, Any], name: str) -> str:
+    """A cell: value and interval, bold for the best of its column."""
+    alone = next((model for model, record in table.items() if record["kind"] == "alone"), "")
+    model = alone if name == _ALONE else name
+    if model not in table:
+        return ABSENT
+    value, low, high = (100 * table[model]["accuracy"][part] for part in ("value", "low", "high"))
+    best = value == max(100 * record["accuracy"]["value"] for record in table.values())
+    told = f"**{value:.1f}**" if best else f"{value:.1f}"
+    return f"{told} ({low:.1f} to {high:.1f})" + (f" {alone.removesuffix(' alone')}" if name == _ALONE else "")

@@ -82,6 +82,7 @@ def test_help_lists_what_can_be_said(mine, capsys):
         (["compare"], "RECIPE.py or MANIFEST comes first"),
         (["compare", "train.csv"], "--label COLUMN is missing; train.csv is no recipe"),
         (["compare", "r.py", "--label", "x"], "are for a manifest; r.py is a recipe"),
+        (["compare", "r.py", "--on_bad_row", "quarantine"], "are for a manifest"),
         (["compare", "r.py"], "there is no such recipe"),
         (["compare", "none.csv", "--label", "label"], "none.csv does not exist"),
         (["compare", "train.csv", "--label", "lable"], "train.csv has no column 'lable'; did you mean 'label'?"),

@@ -97,3 +97,18 @@ def test_powers_are_few_and_inside(low, high):
 
 def test_values_as_in_a_recipe(experiment):
     assert listing.written(experiment.model.fusion) == "Bottleneck(width=8, depth=1, heads=2)"
+
+
+def test_readme_table_has_every_model_and_marks_the_best(compared):
+    found = compared[0]
+    other = json.loads(json.dumps(found))
+    del other["models"]["late"]
+    text = listing.markdown({"one": found, "two": other})
+    lines = [[cell.strip() for cell in line.strip("|\n ").split("|")] for line in text.splitlines()]
+    assert lines[0][-2:] == ["one", "two"] and len({len(line) for line in lines[2:]}) == 1
+    names = [line[0] for line in lines[2:]]
+    assert names[:3] == ["majority", "best modality alone", *[n for n in names if "experts" in n][:1]]
+    assert {"late", "bottleneck"} <= set(names) and next(line for line in lines if line[0] == "late")[
+        2
+    ] == "\N{EN DASH}"
+    assert text.count("**") >= 4 and text.count("**") % 2 == 0

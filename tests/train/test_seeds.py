@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import mmjax
+from mmjax import encoders, fusion
 from mmjax.train import Sgd, seeds
 from mmjax.train.prepare import prepare
 
@@ -81,3 +82,19 @@ def test_convolutions_on_a_processor_go_one_after_the_other(tiny, prepared):
     read = tiny(model=model.clone(encoders={"text": model.encoders["text"]}))
     assert seeds._pays(prepare(read))
     assert seeds._memory(prepared.mesh) > 1e8
+
+
+def test_running_statistics_are_each_seeds_own(tiny):
+    image = encoders.ResNet(4, (1,), bottleneck=False, small=True)
+    model = tiny().model
+    experiment = tiny(model=model.clone(encoders={"image": image}, fusion=fusion.Late(width=8)))
+    ready = prepare(dataclasses.replace(experiment, run=dataclasses.replace(experiment.run, steps=2)))
+    both, single = (seeds.train(ready, [0, 1], together=together).weights for together in (True, False))
+    first, second = (weights["batch_stats"] for weights in both)
+    assert not jax.tree.all(jax.tree.map(np.array_equal, first, second))
+    for one, other in zip(both, single, strict=True):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+            one["batch_stats"],
+            other["batch_stats"],
+        )

@@ -59,3 +59,9 @@ def test_channels_and_stages_go_together():
     model = encoders.ConvNeXt(channels=(4, 8), stages=(1,))
     with pytest.raises(UserError, match="as many"):
         model.init(jax.random.key(0), Signal(jnp.zeros((1, 4, 4, 1)), jnp.ones((1, 1), bool)), train=False)
+
+
+def test_the_default_is_as_large_as_everyones():
+    picture = Signal(jnp.zeros((1, 32, 32, 3)), jnp.ones((1, 1), bool))
+    shapes = jax.eval_shape(lambda: encoders.ConvNeXt().init(jax.random.key(0), picture, train=False))
+    assert trees.count(shapes) == 27_818_592

@@ -18,7 +18,7 @@ def config() -> Experiment:
         depth=0,
         convolutions=3,
         channels=64,
-        positions=False,
+        positions="none",
     )
     return Experiment(
         model=Multimodal(

@@ -28,7 +28,7 @@ def part(path: str, stem: str, stop: str, **options) -> datasets.Manifest:
 def config(stem: str = "english", stop: str = "") -> Experiment:
     """Two bags, of words and of pieces: no order, no layers."""
     augment = tuple(transforms.DropTokens(name, probability=0.2) for name in ("words", "pieces"))
-    bag = {"width": 128, "depth": 0, "positions": False, "dropout": 0.7}
+    bag = {"width": 128, "depth": 0, "positions": "none", "dropout": 0.7}
     return Experiment(
         model=Multimodal(
             encoders={

@@ -29,7 +29,7 @@ def config() -> Experiment:
         transforms.DropTokens("words", probability=0.2),
         transforms.DropTokens("pieces", probability=0.2),
     )
-    bag = {"width": 64, "depth": 0, "positions": False, "dropout": 0.7}
+    bag = {"width": 64, "depth": 0, "positions": "none", "dropout": 0.7}
     return Experiment(
         model=Multimodal(
             encoders={

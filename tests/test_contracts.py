@@ -15,7 +15,7 @@ import pytest
 from flax import linen
 
 import descriptors as table
-from descriptors.row import DEPTH, WIDTH
+from descriptors.row import WIDTH
 from mmjax.core import Tokens, plain, trees
 
 every = pytest.mark.parametrize("row", table.MODULES, ids=str)
@@ -242,11 +242,14 @@ def test_scan_and_remat_equal_unrolled(row):
 
 
 def stacked(params):
-    """Parameters of an unrolled trunk as a scanned one holds them."""
-    trunk = dict(params["trunk"])
-    blocks = [trunk.pop(f"block_{i}") for i in range(DEPTH)]
-    trunk["blocks"] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)
-    return {**params, "trunk": trunk}
+    """Parameters of unrolled trunks as scanned ones hold them."""
+    out = dict(params)
+    for name, part in params.items():
+        if isinstance(part, dict) and "block_0" in part:
+            blocks = [part[block] for block in sorted(part) if block.startswith("block_")]
+            rest = {key: value for key, value in part.items() if not key.startswith("block_")}
+            out[name] = {**rest, "blocks": jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)}
+    return out
 
 
 @tokens_out

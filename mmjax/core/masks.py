@@ -3,6 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Shaped
 
+from mmjax.core.errors import UserError
+from mmjax.core.types import Signal, Tokens
+
 
 def present(mask: Bool[Array, "b ..."]) -> Bool[Array, " b"]:
     """Whether a row has anything of this modality at all."""
@@ -13,6 +16,12 @@ def zeroed(values: Shaped[Array, "b ..."], mask: Bool[Array, "b ..."]) -> Shaped
     """``values`` with masked positions at 0, whatever (NaN included) stood there."""
     shape = mask.shape + (1,) * (values.ndim - mask.ndim)
     return jnp.where(mask.reshape(shape), values, jnp.zeros((), values.dtype))
+
+
+def unpacked(rows: Signal | Tokens, *, of: str) -> None:
+    """UserError where several examples share a row, which the part named ``of`` would mix."""
+    if rows.segments is not None:
+        raise UserError(f"{of} takes one example a row; these are packed")
 
 
 def attention(

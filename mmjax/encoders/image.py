@@ -1,5 +1,7 @@
 """Pictures to tokens."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import linen
@@ -10,14 +12,17 @@ from mmjax.core import Signal, Tokens, UserError, masks, plain
 
 
 class Image(linen.Module):
-    """A vision transformer (Dosovitskiy et al., 2020, https://arxiv.org/abs/2010.11929): one token a patch.
+    """A vision transformer (ViT, Dosovitskiy et al., 2020, https://arxiv.org/abs/2010.11929): one token a patch.
 
     ``patch`` is in pixels. With ``convolutions`` = n, n stride-2 convolutions come first and each of them
     halves the patch, so n = log2(patch) makes the stem convolutional throughout; the last of them has
     ``channels``. Pictures may have any size; they are padded with 0 to whole patches. uint8 pixels are scaled
-    to -1..1, floats taken as they are. A ``depth`` of 0 leaves the front end alone.
+    to -1..1, floats taken as they are. ``positions`` are sinusoidal, learned (a table of ``grid`` rows and columns of
+    patches), rotary, relative or none, by row and column. ``class_tokens`` come before the patches.
+    A ``depth`` of 0 leaves the front end alone.
 
-    Raises UserError where the convolutions do not divide the patch.
+    ViT itself is ``convolutions=0, positions="learned", class_tokens=1, key_bias=True, epsilon=1e-12``.
+    Raises UserError where the convolutions do not divide the patch, and for packed rows.
     """
 
     width: int = 64
@@ -26,29 +31,36 @@ class Image(linen.Module):
     patch: int = 4
     convolutions: int = 2
     channels: int = 32
+    positions: str = "sinusoidal"
+    grid: Sequence[int] = (14, 14)
+    class_tokens: int = 0
     mlp: float = 4.0
     dropout: float = 0.0
     drop_path: float = 0.0
+    key_bias: bool = False
+    norm_first: bool = True
+    epsilon: float = 1e-6
     scan: bool = False
     remat: bool = False
     dtype: str = "float32"
 
     def tokens(self, height: int, width: int) -> int:
         """How many tokens a picture gives."""
-        return -(-height // self.patch) * -(-width // self.patch)
+        return self.class_tokens + -(-height // self.patch) * -(-width // self.patch)
 
     @linen.compact
     def __call__(self, signal: Signal, *, train: bool) -> Tokens:
         signal = jax.tree.map(jnp.asarray, signal)
+        masks.unpacked(signal, of="encoders.Image")
+        trunk = nn.Trunk(**plain.common(nn.Trunk, self), **nn.position.within(self.positions), name="trunk")
         values = masks.zeroed(signal.values, signal.mask).astype(jnp.float32)
         if signal.values.dtype == jnp.uint8:
             values = values / 127.5 - 1
-        grid = self._patches(values.astype(jnp.dtype(self.dtype)))
-        b, rows, columns, width = grid.shape
-        values = grid.reshape(b, rows * columns, width)
-        values += nn.position.sinusoids_2d(rows, columns, width).astype(values.dtype)
+        values = self._patches(values.astype(jnp.dtype(self.dtype)))
+        values, places = nn.position.marked_2d(values, kind=self.positions, grid=self.grid)
         mask = jnp.broadcast_to(masks.present(signal.mask)[:, None], values.shape[:2])
-        return nn.Trunk(**plain.common(nn.Trunk, self), name="trunk")(Tokens(values, mask), train=train)
+        tokens = nn.embed.ClassTokens(self.class_tokens, name="class")(Tokens(values, mask, positions=places))
+        return trunk(tokens, train=train)
 
     def _patches(self, values: Float[Array, "b h w c"]) -> Float[Array, "b i j d"]:
         size, rest = divmod(self.patch, 2**self.convolutions)

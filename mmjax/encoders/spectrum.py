@@ -13,7 +13,8 @@ class Spectrum(linen.Module):
 
     Time runs down the rows of the picture, whose mask is that of the frames, ``b n``: LeNet, ResNet and ConvNeXt
     see what is real and nothing of the padding. Series takes the bands of each frame as channels.
-    ``rate`` is that of the waveform in Hz, ``window`` and ``hop`` are in seconds.
+    ``rate`` is that of the waveform in Hz, ``window`` and ``hop`` are in seconds; a signal ``b n mels`` has frames
+    already.
     """
 
     picture: linen.Module
@@ -24,13 +25,11 @@ class Spectrum(linen.Module):
 
     def tokens(self, samples: int) -> int:
         """How many tokens a recording of so many samples gives."""
-        frames = -(-samples // round(self.hop * self.rate))
+        frames = nn.mel.count(samples, rate=self.rate, hop=self.hop)
         return self.picture.tokens(frames, self.mels)  # pyright: ignore[reportAttributeAccessIssue]
 
     @linen.compact
     def __call__(self, signal: Signal, *, train: bool) -> Tokens:
         signal = jax.tree.map(jnp.asarray, signal)
-        frames = nn.mel.log_mel(
-            signal.values, signal.mask, rate=self.rate, mels=self.mels, window=self.window, hop=self.hop
-        )
+        frames = nn.mel.frames(signal, rate=self.rate, mels=self.mels, window=self.window, hop=self.hop)
         return self.picture(Signal(frames.values[..., None], frames.mask), train=train)

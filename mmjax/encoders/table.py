@@ -16,15 +16,17 @@ class Table(linen.Module):
 
     ``cardinalities`` tells the columns in order: 0 is a number, which scales its column's vector; any other
     value is a category with so many codes 0, 1, ..., each with a vector of its own. A missing cell is a masked
-    token. A ``depth`` of 0 leaves the embedding alone.
+    token. The paper reads its answer off one class token (``class_tokens=1``) and gates its MLPs by ReLU, where these
+    have GELU. A ``depth`` of 0 leaves the embedding alone.
 
-    Raises UserError where the table has another number of columns.
+    Raises UserError where the table has another number of columns, and for packed rows.
     """
 
     cardinalities: Sequence[int]
     width: int = 64
     depth: int = 2
     heads: int = 4
+    class_tokens: int = 0
     mlp: float = 4.0
     dropout: float = 0.0
     drop_path: float = 0.0
@@ -34,11 +36,12 @@ class Table(linen.Module):
 
     def tokens(self) -> int:
         """How many tokens a row gives."""
-        return len(self.cardinalities)
+        return self.class_tokens + len(self.cardinalities)
 
     @linen.compact
     def __call__(self, signal: Signal, *, train: bool) -> Tokens:
         signal = jax.tree.map(jnp.asarray, signal)
+        masks.unpacked(signal, of="encoders.Table")
         cells = masks.zeroed(signal.values, signal.mask).astype(jnp.float32)  # b f
         sizes = np.asarray(self.cardinalities, int)
         if cells.shape[1] != len(sizes):
@@ -59,4 +62,5 @@ class Table(linen.Module):
         order = np.argsort(np.concatenate([numbers, categories]))
         bias = self.param("bias", nn.embed.lookup_init, (len(sizes), self.width))
         values = (jnp.concatenate(parts, axis=1)[:, order] + bias).astype(jnp.dtype(self.dtype))
-        return nn.Trunk(**plain.common(nn.Trunk, self), name="trunk")(Tokens(values, signal.mask), train=train)
+        tokens = nn.embed.ClassTokens(self.class_tokens, name="class")(Tokens(values, signal.mask))
+        return nn.Trunk(**plain.common(nn.Trunk, self), name="trunk")(tokens, train=train)

@@ -4,6 +4,8 @@ import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Shaped
 
+from mmjax.core import Tokens, masks
+
 # About as large as the sinusoids of positions and as what a fresh layer adds, so that neither drowns the other.
 lookup_init = linen.initializers.normal(0.5)
 
@@ -20,3 +22,27 @@ def patches(values: Shaped[Array, "b h w c"], *, rows: int, columns: int) -> Sha
     values = jnp.pad(values, ((0, 0), (0, -h % rows), (0, -w % columns), (0, 0)))
     i, j = values.shape[1] // rows, values.shape[2] // columns
     return values.reshape(b, i, rows, j, columns, c).swapaxes(2, 3).reshape(b, i, j, rows * columns * c)
+
+
+class ClassTokens(linen.Module):
+    """``count`` learned tokens before all others (BERT, Devlin et al., 2018, https://arxiv.org/abs/1810.04805).
+
+    They are there in every row that has anything, and stand at position 0.
+    """
+
+    count: int
+
+    @linen.compact
+    def __call__(self, tokens: Tokens) -> Tokens:
+        if not self.count:
+            return tokens
+        rows, width = len(tokens.values), tokens.values.shape[-1]
+        learned = self.param("token", linen.initializers.normal(0.02), (self.count, width))
+        own = jnp.broadcast_to(learned.astype(tokens.values.dtype), (rows, self.count, width))
+        here = jnp.broadcast_to(masks.present(tokens.mask)[:, None], (rows, self.count))
+        positions = tokens.positions
+        if positions is not None:
+            start = jnp.zeros((rows, self.count, *positions.shape[2:]), positions.dtype)
+            positions = jnp.concatenate([start, positions], axis=1)
+        values = jnp.concatenate([masks.zeroed(own, here), tokens.values], axis=1)
+        return Tokens(values, jnp.concatenate([here, tokens.mask], axis=1), positions=positions)

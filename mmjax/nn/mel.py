@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from mmjax.core import Tokens
+from mmjax.core import Signal, Tokens, UserError, masks
 
 _FLOOR = 1e-10  # of the mel energies, before the logarithm
 _CHUNK = 50  # frames transformed at a time on a CPU
@@ -40,6 +40,23 @@ def log_mel(
     top = jnp.max(jnp.where(real[..., None], logs, np.log10(_FLOOR)), axis=(1, 2), keepdims=True)
     logs = (jnp.maximum(logs, top - 8) + 4) / 4
     return Tokens(jnp.where(real[..., None], logs, 0), real)
+
+
+def frames(signal: Signal, *, rate: int, mels: int, window: float, hop: float) -> Tokens:
+    """Log-mel frames of a waveform ``b t``; frames ``b n mels`` are passed on, masked ones as 0.
+
+    Raises UserError for frames of another number of bands.
+    """
+    if signal.values.ndim == 2:
+        return log_mel(signal.values, signal.mask, rate=rate, mels=mels, window=window, hop=hop)
+    if signal.values.shape[2] != mels:
+        raise UserError(f"the frames have {signal.values.shape[2]} bands, mels is {mels}; make them equal")
+    return Tokens(masks.zeroed(signal.values, signal.mask), signal.mask)
+
+
+def count(samples: int, *, rate: int, hop: float) -> int:
+    """How many frames so many samples give."""
+    return -(-samples // round(hop * rate))
 
 
 def _blocks(waveform: Array, size: int, step: int) -> Array:

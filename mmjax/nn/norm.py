@@ -79,6 +79,14 @@ class GroupNorm(linen.Module):
         return _scaled(self, out.reshape(values.shape), self.start).astype(jnp.dtype(self.dtype))
 
 
+def standardised(values: Float[Array, "b n d"], mask: Bool[Array, "b n"], *, epsilon: float) -> Float[Array, "b n d"]:
+    """Each channel with mean 0 and deviation 1 over its row's own real places, in float32; 0 elsewhere."""
+    inputs = masks.zeroed(values, mask).astype(jnp.float32)
+    count = jnp.sum(mask, axis=1, dtype=jnp.float32)[:, None, None]
+    mean, variance = _moments(inputs, mask, count, axes=(1,), keepdims=True)
+    return masks.zeroed((inputs - mean) * jax.lax.rsqrt(variance + epsilon), mask)
+
+
 def chosen(groups: int, *, name: str, start: float = 1.0, dtype: str = "float32") -> BatchNorm | GroupNorm:
     """BatchNorm for 0 groups, else GroupNorm."""
     if groups:

@@ -1,5 +1,8 @@
 """Where a token stands."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from flax import linen
@@ -11,15 +14,43 @@ KINDS = ("sinusoidal", "learned", "rotary", "relative", "none")
 _BUCKETS, _FARTHEST = 32, 128  # of relative distances, as in T5
 
 
-def check(kind: str, of: str, known: tuple[str, ...] = KINDS) -> None:
-    """UserError unless ``kind`` is a way that ``of`` can mark positions."""
-    if kind not in known:
-        raise UserError(f"{of}: positions is {kind!r}; it can be {', '.join(known[:-1])} or {known[-1]}")
+def within(kind: str) -> dict[str, Any]:
+    """What attention has to be told of ``kind``: the fields ``rotary`` and ``relative`` of a trunk.
 
-
-def within(kind: str) -> dict[str, int | bool]:
-    """What attention has to be told of ``kind``: the fields ``rotary`` and ``relative`` of a trunk."""
+    Raises UserError for a kind that there is not.
+    """
+    if kind not in KINDS:
+        raise UserError(f"positions is {kind!r}; it can be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
     return {"rotary": kind == "rotary", "relative": _BUCKETS if kind == "relative" else 0}
+
+
+def marked(
+    values: Float[Array, "b n d"], positions: Int[Array, "#b n"], *, kind: str, length: int, name: str = "position"
+) -> Float[Array, "b n d"]:
+    """``values`` with their positions added, where ``kind`` adds any; learned ones have a table of ``length``."""
+    if kind == "sinusoidal":
+        return values + sinusoids(positions, values.shape[-1]).astype(values.dtype)
+    if kind == "learned":
+        if length < 1:
+            raise UserError("positions='learned' needs length=, the number of positions to learn")
+        return values + Learned(length, name=name)(positions, values.shape[-1]).astype(values.dtype)
+    return values
+
+
+def marked_2d(
+    values: Float[Array, "b i j d"], *, kind: str, grid: Sequence[int]
+) -> tuple[Float[Array, "b n d"], Int[Array, "b n 2"] | None]:
+    """A grid in reading order with its places added, where ``kind`` adds any; and its places, for the other kinds.
+
+    Learned ones have a table of ``grid``, (rows, columns).
+    """
+    b, rows, columns, width = values.shape
+    flat, at = values.reshape(b, rows * columns, width), places(rows, columns)
+    if kind == "sinusoidal":
+        flat += sinusoids_2d(rows, columns, width).astype(values.dtype)
+    if kind == "learned":
+        flat += Grid(*grid, name="position")(at, width).astype(values.dtype)
+    return flat, jnp.broadcast_to(at, (b, *at.shape[1:])) if kind in ("rotary", "relative") else None
 
 
 def places(rows: int, columns: int) -> Int[Array, "1 n 2"]:

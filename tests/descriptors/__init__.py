@@ -11,8 +11,9 @@ from descriptors.fusion import FUSIONS
 from descriptors.head import HEADS
 from descriptors.metric import METRICS
 from descriptors.objective import OBJECTIVES
+from descriptors.transformer import TRANSFORMERS
 
-ENCODERS = FAMILIES + CONVOLUTIONS + CHAINS
+ENCODERS = FAMILIES + CONVOLUTIONS + CHAINS + TRANSFORMERS
 MODULES = ENCODERS + FUSIONS + HEADS
 
 __all__ = ["ENCODERS", "FUSIONS", "HEADS", "METRICS", "MODULES", "OBJECTIVES"]

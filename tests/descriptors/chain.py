@@ -26,7 +26,7 @@ CHAINS = [
     ),
     Row(
         "chain_gru",
-        encoders.Chain(encoders.Text(11, **THIN, positions=False), nn.Recurrent(WIDTH, "gru", bidirectional=False)),
+        encoders.Chain(encoders.Text(11, **THIN, positions="none"), nn.Recurrent(WIDTH, "gru", bidirectional=False)),
         Signal(jnp.asarray(integers(11, 3, 5), jnp.int32), lengths(5, 2, 0)),
         11 * WIDTH + layer(WIDTH, WIDTH, 3),
         (5, 2, 0),

@@ -39,7 +39,7 @@ FAMILIES = [
     ),
     Row(
         "text",
-        encoders.Text(11, **SMALL, length=5),
+        encoders.Text(11, **SMALL, positions="learned", length=5),
         Signal(jnp.asarray(integers(11, 3, 5), jnp.int32), lengths(5, 2, 0)),
         11 * WIDTH + 5 * WIDTH + trunk(),
         (5, 2, 0),

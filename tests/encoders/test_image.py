@@ -39,3 +39,26 @@ def test_convolutions_have_to_divide_the_patch(patch, convolutions):
     module = encoders.Image(patch=patch, convolutions=convolutions)
     with pytest.raises(UserError, match=f"patch={patch} is not a multiple of {2**convolutions}"):
         jax.eval_shape(lambda: module.init(KEY, picture(np.zeros((1, 8, 8, 1), np.float32)), train=False))
+
+
+@pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary", "relative", "none"])
+def test_places_matter_unless_there_are_none(positions):
+    pixels = np.random.default_rng(0).normal(size=(1, 4, 4, 1)).astype(np.float32)
+    module = encoders.Image(
+        width=8, depth=1, heads=2, patch=2, convolutions=0, positions=positions, grid=(2, 2), class_tokens=1
+    )
+    variables = jax.jit(lambda: module.init(KEY, picture(pixels), train=False))()
+    variables = jax.tree.map(lambda leaf: 20 * leaf if leaf.shape[:2] == (2, 32) else leaf, variables)  # the biases
+    run = jax.jit(lambda values: module.apply(variables, picture(values), train=False).values[0])
+    out, swapped = run(pixels), run(np.roll(pixels, 2, axis=1))
+    moved = np.concatenate([swapped[:1], swapped[3:], swapped[1:3]])
+    assert out.shape == (5, 8) and (np.abs(out - moved).max() > 1e-3) == (positions != "none")
+
+
+def test_positions_are_of_a_known_kind_and_rows_are_not_packed():
+    pixels = picture(np.zeros((1, 8, 8, 1), np.float32))
+    with pytest.raises(UserError, match="positions is 'left'; it can be sinusoidal, learned, rotary, relative or none"):
+        jax.eval_shape(lambda: encoders.Image(positions="left").init(KEY, pixels, train=False))
+    with pytest.raises(UserError, match="takes one example a row"):
+        packed = pixels.replace(segments=jnp.ones((1, 1), jnp.int32))
+        jax.eval_shape(lambda: encoders.Image().init(KEY, packed, train=False))

@@ -13,7 +13,7 @@ KEY = jax.random.key(0)
 
 @pytest.mark.parametrize("length", [0, 6])
 def test_order_matters_and_positions_may_be_given(length):
-    module = encoders.Text(7, length=length, width=8, depth=1, heads=2)
+    module = encoders.Text(7, positions="learned" if length else "sinusoidal", length=length, width=8, depth=1, heads=2)
     ids = jnp.asarray([[1, 2, 3], [3, 2, 1]], jnp.int32)
     plain = Signal(ids, jnp.ones((2, 3), bool))
     variables = jax.jit(lambda: module.init(KEY, plain, train=False))()

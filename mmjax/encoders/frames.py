@@ -1,0 +1,49 @@
+"""Videos to tokens, picture by picture."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen
+
+from mmjax import nn
+from mmjax.core import Signal, Tokens, masks, plain
+
+
+class Frames(linen.Module):
+    """Each frame through ``picture``, any encoder of images, pooled to one token; then a transformer over time.
+
+    ``positions`` of the frames are sinusoidal, learned (``length`` of them), rotary, relative or none. Packed rows
+    stay apart. A ``depth`` of 0 leaves each frame to itself.
+    """
+
+    picture: linen.Module
+    width: int = 64
+    depth: int = 2
+    heads: int = 4
+    positions: str = "sinusoidal"
+    length: int = 0
+    mlp: float = 4.0
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    norm_first: bool = True
+    epsilon: float = 1e-6
+    scan: bool = False
+    remat: bool = False
+    dtype: str = "float32"
+
+    def tokens(self, frames: int) -> int:
+        """How many tokens a video of so many frames gives."""
+        return frames
+
+    @linen.compact
+    def __call__(self, signal: Signal, *, train: bool) -> Tokens:
+        signal = jax.tree.map(jnp.asarray, signal)
+        trunk = nn.Trunk(**plain.common(nn.Trunk, self), **nn.position.within(self.positions), name="trunk")
+        b, t = signal.mask.shape
+        pictures = Signal(signal.values.reshape(b * t, *signal.values.shape[2:]), signal.mask.reshape(b * t, 1))
+        seen = self.picture(pictures, train=train)
+        values = nn.pool.mean(seen.values, seen.mask).reshape(b, t, -1)
+        values = linen.Dense(self.width, dtype=jnp.dtype(self.dtype), name="embed")(values)
+        positions = jnp.arange(t)[None] if signal.positions is None else signal.positions
+        values = nn.position.marked(values, positions, kind=self.positions, length=self.length)
+        values = masks.zeroed(values, signal.mask)
+        return trunk(Tokens(values, signal.mask, signal.segments, signal.positions), train=train)

@@ -16,7 +16,8 @@ class BatchNorm(linen.Module):
     In training by the mean and variance of all real places of the batch, on however many devices it lies. They
     move the running ones of collection ``batch_stats`` (``momentum`` of the old is kept), by which it normalises
     outside of training. All statistics are in float32. Absent and padded places are in none of them, and a batch
-    without a real place leaves the running ones as they are. Scales begin at ``start``.
+    without a real place leaves the running ones as they are. Where a run averages its parameters, they stay those
+    of the parameters that were trained. Scales begin at ``start``.
 
     The batch has to be there at once: with accumulation over micro-batches each of these is normalised by
     itself, so their gradients do not add up to the whole batch's, as they do through every other part.

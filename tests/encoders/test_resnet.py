@@ -26,9 +26,12 @@ RULES = [
 GRID = Signal(jnp.asarray(np.random.default_rng(0).uniform(size=(8, 4, 4, 4)), jnp.float32), jnp.ones((8, 4), bool))
 
 
-def test_agrees_with_transformers():
-    arrays, weights = weight.read("resnet")
-    model = encoders.ResNet(channels=8, stages=(2, 2))
+@pytest.mark.parametrize(("name", "model"), [
+    ("resnet", encoders.ResNet(channels=8, stages=(2, 2))),
+    ("resnet_basic", encoders.ResNet(channels=8, stages=(1, 2), bottleneck=False)),
+])  # fmt: skip
+def test_agrees_with_transformers(name, model):
+    arrays, weights = weight.read(name)
     signal = Signal(jnp.asarray(arrays["pictures"]), jnp.ones((2, 1), bool))
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), signal, train=False))
     variables = weight.renamed(weights, RULES, {path: leaf.shape for path, leaf in trees.flatten(shapes).items()})

@@ -8,10 +8,14 @@ from tools.golden import weight
 
 
 def main() -> None:
-    """The last grids (``b h w c``) of transformers' ResNetModel, with bottlenecks, and ConvNextModel."""
+    """The last grids (``b h w c``) of transformers' ResNetModel, with both kinds of blocks, and ConvNextModel."""
     transformers = importlib.import_module("transformers")
     resnet = transformers.ResNetConfig(num_channels=3, embedding_size=8, hidden_sizes=[32, 64], depths=[2, 2])
     _write("resnet", transformers.ResNetModel(resnet), size=(36, 32))
+    basic = transformers.ResNetConfig(
+        num_channels=3, embedding_size=8, hidden_sizes=[8, 16], depths=[1, 2], layer_type="basic"
+    )
+    _write("resnet_basic", transformers.ResNetModel(basic), size=(21, 32))
     convnext = transformers.ConvNextConfig(num_stages=3, hidden_sizes=[8, 16, 24], depths=[1, 2, 1])
     _write("convnext", transformers.ConvNextModel(convnext), size=(32, 48))
 

@@ -28,7 +28,8 @@ _SHARE = 0.6  # of a device's memory that the step of all seeds at once may take
 class Runs:
     """What the seeds came to. weights: variables for ``model.apply``, for one seed after the other.
 
-    seconds: training of all of them, with reading and augmenting the data; compiling is apart.
+    seconds: training of all of them, with reading and augmenting the data, at the median pace of the stretches between
+    two looks at the loss, so that a machine that stands still for a while does not count; compiling is apart.
     """
 
     weights: list[Any]
@@ -42,7 +43,7 @@ class Answers:
     """What trained seeds say of an evaluation's examples, each of them once.
 
     rows: by subset and seed, ``{head: Rows}``. seconds: one seed over all examples, with the first subset, on the
-    devices alone; compiling is apart.
+    devices alone, at the median pace of the batches; compiling is apart.
     """
 
     rows: list[list[dict[str, Any]]]
@@ -85,7 +86,7 @@ def answers(evaluation: Evaluation, weights: Sequence[Any], subsets: Sequence[Co
     """What each seed says where only the modalities of a subset are to be seen, in one sweep over the examples."""
     pieces: list[list[list[Any]]] = [[[] for _ in weights] for _ in subsets]
     keeps = [evaluation.keep(subset) for subset in subsets]
-    seconds = compiling = 0.0
+    compiling, spent = 0.0, []
     with jax.set_mesh(evaluation.mesh), contextlib.closing(evaluation.batches()) as batches:
         for number, batch in enumerate(batches):
             if number == 0:
@@ -96,9 +97,10 @@ def answers(evaluation: Evaluation, weights: Sequence[Any], subsets: Sequence[Co
                 begun = time.monotonic()
                 rows = [evaluation.gather(each, batch, keep) for each in weights]
                 jax.block_until_ready(rows)
-                seconds += (time.monotonic() - begun) / len(weights) if j == 0 else 0.0
+                spent += [(time.monotonic() - begun) / len(weights)] if j == 0 else []
                 for mine, found in zip(pieces[j], jax.device_get(rows), strict=True):
                     mine.append(found)
+    seconds = float(np.median(spent)) * len(spent)
     return Answers([[evaluation.joined(each) for each in subset] for subset in pieces], seconds, compiling)
 
 
@@ -169,16 +171,17 @@ def _run(
             opened.enter_context(contextlib.closing(stream))
         now = jax.block_until_ready(way.init(seeds))
         losses: list[Any] = []
+        paces = []
         begun = time.monotonic()
         for step in range(1, run.steps + 1):
             now, metrics = way.step(now, way.put([next(stream) for stream in streams]))
             losses.append(metrics["loss"])
             if step == run.steps or (run.log_every > 0 and step % run.log_every == 0):
-                _check(losses, step, seeds)
-                losses = []
+                _check(losses, step, seeds)  # fetches them, so that all these steps are done by now
+                paces.append((time.monotonic() - begun) / len(losses))
+                losses, begun = [], time.monotonic()
             tick(step * len(seeds))
-        jax.block_until_ready(now)
-        return now, time.monotonic() - begun
+        return now, float(np.median(paces)) * run.steps
 
 
 def _check(losses: Sequence[Any], last: int, seeds: Sequence[int]) -> None:

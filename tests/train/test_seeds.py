@@ -30,13 +30,22 @@ def prepared(small):
     return prepare(small)
 
 
+@pytest.fixture(scope="module")
+def singles(small):
+    """Two runs of their own, by seed."""
+    found = {}
+    for seed in (0, 3):
+        run, data = dataclasses.replace(small.run, seed=seed), dataclasses.replace(small.data, seed=seed)
+        found[seed] = mmjax.train(dataclasses.replace(small, run=run, data=data), quiet=True)
+    return found
+
+
 @pytest.mark.parametrize("together", [True, False])
-def test_seed_is_the_single_run(small, prepared, together):
+def test_seed_is_the_single_run(prepared, singles, together):
     found = seeds.train(prepared, [0, 3], together=together)
     assert found.together == together and found.seconds > 0 and found.compiling > 0
     for seed, weights in zip([0, 3], found.weights, strict=True):
-        run, data = dataclasses.replace(small.run, seed=seed), dataclasses.replace(small.data, seed=seed)
-        single = mmjax.train(dataclasses.replace(small, run=run, data=data), quiet=True)
+        single = singles[seed]
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=2e-5), weights, single.weights)
         evaluation = prepared.evaluations["val"]
         rows = seeds.answers(evaluation, [weights], SUBSETS[:1]).rows[0][0]["label"]

@@ -99,6 +99,10 @@ def encoder(field: Any, *, width: int, rows: int) -> linen.Module:
         long = field.shape[0] > 2 * field.rate  # seconds
         mels = 40 if field.rate <= 8_000 else 64
         return encoders.Audio(rate=field.rate, mels=mels, window=0.04, hop=0.02, convolutions=3 if long else 0, **size)
+    if field.kind == "video":
+        halvings = _halvings(max(field.shape[1:3]), round(math.sqrt(_TOKENS)))
+        picture = encoders.Image(patch=2**halvings, convolutions=halvings, **size)
+        return encoders.Frames(picture, **size)
     if field.kind == "text":
         depth = 0 if rows < _READERS else 1
         return encoders.Text(vocabulary=field.size, width=width, depth=depth, dropout=_DROPOUT)

@@ -24,6 +24,7 @@ class Signal(flax.struct.PyTreeNode):
     video    values ``b t h w c``, as images     mask ``b t``
     audio    values ``b t``, float waveform      mask ``b t``
     text     values ``b t``, int32 token ids     mask ``b t``
+    video    values ``b t h w c``, as image's    mask ``b t``
     sensor   values ``b t c``, float             mask ``b t``
     table    values ``b f``, float (categories   mask ``b f``
              are their codes)

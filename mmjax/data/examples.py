@@ -136,7 +136,7 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
         row = self.row(i)
         if row.cell("id") is not None:
             return str(row.cell("id"))
-        kinds = ("image", "audio", "sensor")
+        kinds = ("image", "audio", "video", "sensor")
         files = (row.cell(field.columns[0]) for field in self.schema.inputs.values() if field.kind in kinds)
         return next((cell for cell in files if isinstance(cell, str)), str(row))
 

@@ -4,9 +4,9 @@ Conservative: a column is taken for what nearly all of its cells say, and where 
 the user is asked to declare it. The rules, in order:
 
 * no cell filled, or all cells the same: left out;
-* every cell names a file: image, audio or sensor by its extension; only some do: an error;
-* arrays: uint8 ``h w`` or ``h w c`` an image, floats ``t c`` a sensor, other shapes an error;
-* encoded bytes: image or audio by their first bytes;
+* every cell names a file: image, audio, video or sensor by its extension; only some do: an error;
+* arrays: uint8 ``h w`` or ``h w c`` an image, uint8 ``t h w c`` a video, floats ``t c`` a sensor, others an error;
+* encoded bytes: image, audio or video by their first bytes;
 * 95 % or more are numbers: a number of the table (the rest are bad rows); but whole numbers that only count
   the rows up: left out;
 * few values, each twice or more on average, at most 50 of them and none longer than 40 characters: a category
@@ -22,15 +22,17 @@ from typing import Any
 import numpy as np
 
 from mmjax.core import UserError
-from mmjax.data.fields import Audio, Class, Classes, Image, Number, Sensor, Table, Text
+from mmjax.data.fields import Audio, Class, Classes, Image, Number, Sensor, Table, Text, Video
 from mmjax.data.fields.field import Field
 from mmjax.data.sources import Source, spelled
 
 _EXTENSIONS = {
     "image": ("png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm"),
     "audio": ("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "au"),
+    "video": ("mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "wmv", "flv"),
     "sensor": ("csv", "tsv", "npy"),
 }
+_FIELDS = {"image": Image, "audio": Audio, "video": Video, "sensor": Sensor, "text": Text}
 _NUMERIC = 0.95  # share of cells
 _CATEGORIES, _CATEGORY_LENGTH = 50, 40
 _CLASSES = 20  # whole numbers with more distinct values than this are measured, not named
@@ -49,8 +51,8 @@ def inputs(source: Source, taken: set[str]) -> tuple[dict[str, Field], dict[str,
             numbers.append(column)
         elif kind == "category":
             categories.append(column)
-        elif kind in ("image", "audio", "sensor", "text"):
-            found[column] = {"image": Image, "audio": Audio, "sensor": Sensor, "text": Text}[kind](column)
+        elif kind in ("image", "audio", "video", "sensor", "text"):
+            found[column] = _FIELDS[kind](column)
         else:
             left_out[column] = kind
     if numbers or categories:
@@ -88,12 +90,12 @@ def target(source: Source, column: str) -> Field:
 
 
 def _kind(source: Source, column: str) -> str:
-    """image, audio, sensor, text, number, category, or the reason for leaving the column out."""
+    """image, audio, video, sensor, text, number, category, or the reason for leaving the column out."""
     cells = _filled(source, column)
     if not cells:
         return "empty in every row"
     if all(isinstance(cell, bytes) for cell in cells):
-        return "audio" if cells[0][:4] in (b"RIFF", b"fLaC", b"OggS", b"ID3\x03", b"ID3\x04") else "image"
+        return _encoded_kind(cells[0])
     if all(isinstance(cell, np.ndarray) for cell in cells):
         return _array_kind(source, column, cells[0])
     if any(isinstance(cell, list | tuple | dict | bytes | np.ndarray) for cell in cells):
@@ -106,9 +108,23 @@ def _kind(source: Source, column: str) -> str:
     return _table_kind(cells)
 
 
+def _encoded_kind(start: bytes) -> str:
+    """By the marks that files begin with; an MP4 says what it is in its "brand"."""
+    if start[:4] == b"RIFF":
+        return {b"AVI ": "video", b"WEBP": "image"}.get(start[8:12], "audio")
+    if start[4:8] == b"ftyp":
+        brand = start[8:12]
+        return "image" if brand in (b"avif", b"avis", b"heic", b"mif1") else "audio" if brand == b"M4A " else "video"
+    if start[:4] == b"\x1aE\xdf\xa3":  # matroska and webm
+        return "video"
+    return "audio" if start[:4] in (b"fLaC", b"OggS", b"ID3\x03", b"ID3\x04") else "image"
+
+
 def _array_kind(source: Source, column: str, first: np.ndarray) -> str:
     if first.dtype == np.uint8 and (first.ndim == 2 or (first.ndim == 3 and first.shape[-1] in (1, 3))):
         return "image"
+    if first.dtype == np.uint8 and first.ndim == 4 and first.shape[-1] in (1, 3):
+        return "video"
     if first.dtype.kind == "f" and first.ndim == 2:
         return "sensor"
     raise UserError(

@@ -1,4 +1,4 @@
-"""Kinds of columns: Image, Audio, Text, Sensor and Table go in; Class, Classes and Number should come out."""
+"""Kinds of columns: Image, Audio, Video, Text, Sensor and Table go in; Class, Classes and Number should come out."""
 
 from mmjax.data.fields.audio import Audio
 from mmjax.data.fields.field import Field
@@ -8,5 +8,6 @@ from mmjax.data.fields.number import Number
 from mmjax.data.fields.sensor import Sensor
 from mmjax.data.fields.table import Table
 from mmjax.data.fields.text import Text
+from mmjax.data.fields.video import Video
 
-__all__ = ["Audio", "Class", "Classes", "Field", "Image", "Number", "Sensor", "Table", "Text"]
+__all__ = ["Audio", "Class", "Classes", "Field", "Image", "Number", "Sensor", "Table", "Text", "Video"]

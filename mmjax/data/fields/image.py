@@ -60,19 +60,19 @@ class Image:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (*_pair(self.size), self.channels or 1)
+        return (*pair(self.size), self.channels or 1)
 
     def fit(self, rows: Rows) -> "Image":
         rows = rows.distinct(self.column or "")
         size = self.size
         if size is None:
-            size = _size(list(rows.each(self._extent, limit=_HEADERS)))
-        fitted = dataclasses.replace(self, size=_pair(size))
+            size = common_size(list(rows.each(self._extent, limit=_HEADERS)))
+        fitted = dataclasses.replace(self, size=pair(size))
         if self.channels is None:
             shows = list(rows.each(dataclasses.replace(fitted, channels=3)._shows_colour, limit=_PICTURES))
             fitted = dataclasses.replace(fitted, channels=3 if np.mean(shows or [False]) >= 0.05 else 1)
         if self.mean is None or self.std is None:
-            facts = _moments(rows.each(fitted.read, limit=_PICTURES), fitted.channels or 1)
+            facts = moments(rows.each(fitted.read, limit=_PICTURES), fitted.channels or 1)
             fitted = dataclasses.replace(
                 fitted, mean=tuple(round(m, 4) for m, _ in facts), std=tuple(round(s, 4) for _, s in facts)
             )
@@ -84,7 +84,7 @@ class Image:
             return None
         if isinstance(cell, str | bytes):
             return self._decoded(row, cell)
-        return self._fitted(_array(row, self.column, cell))
+        return self.fitted(_array(row, self.column, cell))
 
     def batch(self, examples: Sequence[np.ndarray | None] | np.ndarray) -> Signal:
         present = np.array([example is not None for example in examples], bool)
@@ -93,19 +93,13 @@ class Image:
         else:
             blank = np.zeros(self.shape, np.uint8)
             pixels = np.stack([blank if example is None else example for example in examples])
-        if self.mean:
-            std = np.asarray(self.std, np.float32)
-            pixels = pixels.astype(np.float32)
-            pixels -= np.asarray(self.mean, np.float32)
-            pixels *= 1 / std
-            pixels[~present] = 0
-        return Signal(pixels, present[:, None])
+        return Signal(self.scaled(pixels, present), present[:, None])
 
     def cuts(self, example: np.ndarray) -> bool:
         return False
 
     def describe(self) -> str:
-        height, width = _pair(self.size)
+        height, width = pair(self.size)
         colour = "grey" if self.channels == 1 else "colour"
         scale = ", ".join(f"{m:.3g}±{s:.3g}" for m, s in zip(self.mean or (), self.std or (), strict=True))
         return f"{height} x {width}, {colour}, {self.resize}" + (f", pixels {scale}" if scale else "")
@@ -131,8 +125,7 @@ class Image:
         picture = self.read(row)
         if picture is None:
             return None
-        level = 16 if picture.dtype == np.uint8 else float(np.ptp(picture)) * 16 / 255
-        return bool((np.ptp(picture, axis=-1) > level).mean() > 0.01)
+        return colourful(picture)
 
     def _decoded(self, row: Row, cell: str | bytes) -> np.ndarray:
         import PIL.ImageOps
@@ -146,10 +139,19 @@ class Image:
         if plain.mode != mode:
             plain = plain.convert(mode)
         ground = self.background if mode == "L" else (self.background,) * 3
-        return _resized(plain, _pair(self.size), self.resize, ground)
+        return _resized(plain, pair(self.size), self.resize, ground)
 
-    def _fitted(self, array: np.ndarray) -> np.ndarray:
-        """An array in the field's size and channels."""
+    def scaled(self, pixels: np.ndarray, present: np.ndarray) -> np.ndarray:
+        """Pixels by the field's mean and deviation, if it has any; what is not ``present`` is 0."""
+        if self.mean:
+            pixels = pixels.astype(np.float32)
+            pixels -= np.asarray(self.mean, np.float32)
+            pixels *= 1 / np.asarray(self.std, np.float32)
+            pixels[~present] = 0
+        return pixels
+
+    def fitted(self, array: np.ndarray) -> np.ndarray:
+        """An array ``h w c`` in the field's size and channels."""
         import PIL.Image
 
         if self.channels == 3 and array.shape[-1] == 1:
@@ -157,10 +159,12 @@ class Image:
         elif self.channels == 1 and array.shape[-1] == 3:
             grey = array @ np.array([0.299, 0.587, 0.114], np.float32)
             array = (np.round(grey).astype(np.uint8) if array.dtype == np.uint8 else grey)[..., None]
-        size = _pair(self.size)
+        size = pair(self.size)
         if array.shape[:2] == size:
             return array
         ground = self.background if array.dtype == np.uint8 else 0
+        if array.dtype == np.uint8 and array.shape[-1] == 3:
+            return _resized(PIL.Image.fromarray(np.ascontiguousarray(array)), size, self.resize, (ground,) * 3)
         planes = [
             _resized(PIL.Image.fromarray(np.ascontiguousarray(array[..., c])), size, self.resize, ground)
             for c in range(array.shape[-1])
@@ -168,13 +172,20 @@ class Image:
         return np.concatenate(planes, axis=-1)
 
 
-def _pair(size: Any) -> tuple[int, int]:
+def pair(size: Any) -> tuple[int, int]:
+    """Height and width of a size as people write it."""
     if size is None:
         raise UserError("fields.Image has no size yet; fit it on training rows")
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
-def _size(extents: list[tuple[int, int]]) -> tuple[int, int]:
+def colourful(pixels: np.ndarray) -> bool:
+    """Whether 1 % of the pixels, ``... 3``, show colour."""
+    level = 16 if pixels.dtype == np.uint8 else float(np.ptp(pixels)) * 16 / 255
+    return bool((np.ptp(pixels, axis=-1) > level).mean() > 0.01)
+
+
+def common_size(extents: list[tuple[int, int]], *, widest: int = _WIDEST) -> tuple[int, int]:
     """The size for a set of pictures, by the rule in the class's words."""
     if not extents:
         raise UserError("no training row has a picture to learn the size from; give fields.Image a size")
@@ -182,12 +193,12 @@ def _size(extents: list[tuple[int, int]]) -> tuple[int, int]:
     if count * 2 < len(extents):
         height = width = int(np.median([min(extent) for extent in extents]))
     if max(height, width) > 64:
-        scale = min(1.0, _WIDEST / max(height, width))
+        scale = min(1.0, widest / max(height, width))
         height, width = (max(16, round(side * scale / 16) * 16) for side in (height, width))
     return height, width
 
 
-def _moments(pictures: Iterator[np.ndarray], channels: int) -> list[tuple[float, float]]:
+def moments(pictures: Iterator[np.ndarray], channels: int) -> list[tuple[float, float]]:
     """Mean and deviation of each channel."""
     sums, squares, count = np.zeros(channels), np.zeros(channels), 0
     for picture in pictures:

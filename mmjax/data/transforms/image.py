@@ -1,12 +1,15 @@
-"""What training does to pictures ``h w c``."""
+"""What training does to pictures ``h w c``, and alike to every frame of a video ``t h w c``."""
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
 
 from mmjax.data.transforms.example import Inputs, changed
+
+_SIGHTS = ("image", "video")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Crop:
     margin: int = 4
     fill: float = 0.0
 
-    kinds: ClassVar[tuple[str, ...]] = ("image",)
+    kinds: ClassVar[tuple[str, ...]] = _SIGHTS
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
         def cut(picture: np.ndarray) -> np.ndarray:
@@ -27,7 +30,7 @@ class Crop:
             room[self.margin : self.margin + height, self.margin : self.margin + width] = picture
             return room[top : top + height, left : left + width]
 
-        return changed(inputs, self.modality, cut)
+        return _seen(inputs, self.modality, cut)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +41,12 @@ class Flip:
     probability: float = 0.5
     axis: str = "horizontal"
 
-    kinds: ClassVar[tuple[str, ...]] = ("image",)
+    kinds: ClassVar[tuple[str, ...]] = _SIGHTS
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
         side = 1 if self.axis == "horizontal" else 0
         turned = rng.random() < self.probability
-        return changed(inputs, self.modality, lambda picture: np.flip(picture, side) if turned else picture)
+        return _seen(inputs, self.modality, lambda picture: np.flip(picture, side) if turned else picture)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Affine:
     scale: float = 0.1
     fill: float = 0.0
 
-    kinds: ClassVar[tuple[str, ...]] = ("image",)
+    kinds: ClassVar[tuple[str, ...]] = _SIGHTS
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
         def move(picture: np.ndarray) -> np.ndarray:
@@ -83,7 +86,7 @@ class Affine:
             planes = [_moved(picture[..., c], source, self.fill) for c in range(channels)]
             return np.stack(planes, axis=-1).astype(picture.dtype)
 
-        return changed(inputs, self.modality, move)
+        return _seen(inputs, self.modality, move)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Erase:
     probability: float = 0.5
     area: float = 0.25
 
-    kinds: ClassVar[tuple[str, ...]] = ("image",)
+    kinds: ClassVar[tuple[str, ...]] = _SIGHTS
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
         def cover(picture: np.ndarray) -> np.ndarray:
@@ -112,7 +115,7 @@ class Erase:
             out[y : y + h, x : x + w] = least + (most - least) * rng.random((h, w, channels), np.float32)
             return out
 
-        return changed(inputs, self.modality, cover)
+        return _seen(inputs, self.modality, cover)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +129,7 @@ class Light:
     brightness: float = 0.2
     contrast: float = 0.2
 
-    kinds: ClassVar[tuple[str, ...]] = ("image",)
+    kinds: ClassVar[tuple[str, ...]] = _SIGHTS
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
         def light(picture: np.ndarray) -> np.ndarray:
@@ -138,7 +141,20 @@ class Light:
             values += np.float32(up * self.brightness * span)
             return _like(picture, values)
 
-        return changed(inputs, self.modality, light)
+        return _seen(inputs, self.modality, light)
+
+
+def _seen(inputs: Inputs, modality: str, change: Callable[[np.ndarray], np.ndarray]) -> Inputs:
+    """``inputs`` with a picture changed, or a video: its frames lie side by side as channels of one picture."""
+
+    def each(value: np.ndarray) -> np.ndarray:
+        if value.ndim == 3:
+            return change(value)
+        frames, height, width, channels = value.shape
+        flat = change(np.moveaxis(value, 0, 2).reshape(height, width, frames * channels))
+        return np.moveaxis(flat.reshape(*flat.shape[:2], frames, channels), 2, 0)
+
+    return changed(inputs, modality, each)
 
 
 def _moved(picture: np.ndarray, source: tuple[float, ...], fill: float) -> np.ndarray:

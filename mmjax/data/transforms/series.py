@@ -13,7 +13,7 @@ _SERIES = ("audio", "sensor")
 
 @dataclasses.dataclass(frozen=True)
 class CropTime:
-    """A random part of ``length`` samples or steps; what is shorter stays as it is.
+    """A random part of ``length`` samples, steps or frames; what is shorter stays as it is.
 
     Evaluation has no transforms: there a field keeps the centre.
     """
@@ -21,7 +21,7 @@ class CropTime:
     modality: str
     length: int
 
-    kinds: ClassVar[tuple[str, ...]] = _SERIES
+    kinds: ClassVar[tuple[str, ...]] = (*_SERIES, "video")
 
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
         def cut(series: np.ndarray) -> np.ndarray:

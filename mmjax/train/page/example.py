@@ -12,13 +12,15 @@ from mmjax.train.page.wording import ABSENT
 _RATE = 16_000
 _SMALL = 96  # pixels; a smaller picture is enlarged with its pixels left square
 _CELLS = 40
+_FRAMES = 4  # of a video
 
 
 def example(case: Mapping[str, Any]) -> Markup:
     """A card. case: ``{"row", "target", "prediction", "probability", "loss", "signals"}``; any may be lacking.
 
-    signals: by modality ``{"kind": "image" | "audio" | "text" | "sensor" | "table", "value", "rate"}``; a value of
-    None is a missing modality, a table's value is a mapping or an array, rate is audio's (16 kHz unless given).
+    signals: by modality ``{"kind": "image" | "audio" | "video" | "text" | "sensor" | "table", "value", "rate"}``; a
+    value of None is a missing modality, a table's value is a mapping or an array, rate is audio's (16 kHz unless
+    given).
     """
     probability = case.get("probability")
     sure = f" ({100 * probability:.0f} %)" if probability is not None else ""
@@ -47,6 +49,10 @@ def _signal(signal: Mapping[str, Any]) -> Markup:
         return tag("p", "missing", class_="quiet")
     if kind == "image":
         return _image(np.asarray(value))
+    if kind == "video":
+        frames = np.asarray(value)
+        chosen = frames[np.unique(np.linspace(0, len(frames) - 1, _FRAMES).astype(int))]
+        return tag("div", [_image(frame) for frame in chosen], class_="frames")
     if kind == "audio":
         return _audio(np.asarray(value, np.float64).reshape(-1), int(signal.get("rate") or _RATE))
     if kind == "sensor":

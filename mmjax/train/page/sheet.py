@@ -81,6 +81,8 @@ th small { display: block; color: var(--quiet); font-weight: 400; }
 .signal { margin-top: 14px; }
 .signal > :not(.chip) { margin-top: 6px; }
 .signal img { display: block; max-width: 100%; border-radius: 8px; }
+.signal .frames { display: grid; grid-template-columns: repeat(4, 1fr); gap: 4px; }
+.signal .frames img { width: 100%; }
 .signal img.pixels { width: 160px; image-rendering: pixelated; }
 .signal img.spectrogram { width: 100%; height: 110px; margin-top: 4px; }
 audio { display: block; width: 100%; height: 36px; margin: 8px 0 4px; }

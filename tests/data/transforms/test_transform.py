@@ -11,6 +11,7 @@ FLOATS = RNG.normal(size=(12, 10, 1)).astype(np.float32)
 WAVE = np.sin(np.arange(400) / 5).astype(np.float32)
 LOG = RNG.normal(size=(50, 3)).astype(np.float32)
 IDS = np.arange(2, 22, dtype=np.int32)
+VIDEO = np.stack([PICTURE, PICTURE, PICTURE])
 
 EVERY = [
     (transforms.Crop("x"), (PICTURE, FLOATS)),
@@ -51,6 +52,23 @@ def test_the_contract(transform, values):
 @pytest.mark.parametrize(("transform", "values"), EVERY, ids=lambda part: type(part).__name__)
 def test_an_absent_modality_stays_absent(transform, values):
     assert transform({"x": None, "other": IDS}, np.random.default_rng(1)) == {"x": None, "other": IDS}
+
+
+@pytest.mark.parametrize("name", ["Crop", "Flip", "Affine", "Light"])
+@pytest.mark.parametrize("picture", [PICTURE, FLOATS], ids=["bytes", "floats"])
+def test_every_frame_of_a_video_is_changed_alike(name, picture):
+    transform = getattr(transforms, name)("x")
+    for seed in range(4):
+        video = apply(transform, np.stack([picture, picture, picture]), seed)
+        assert video.dtype == picture.dtype
+        for frame in video:
+            np.testing.assert_allclose(frame, apply(transform, picture, seed), atol=1e-6)
+
+
+def test_the_same_place_is_erased_in_every_frame_and_time_is_cropped():
+    erased = (apply(transforms.Erase("x", probability=1.0), VIDEO) != VIDEO).any(-1)
+    assert erased.any() and erased.any(0).sum() <= 1.02 * erased[0].sum() + 1
+    assert apply(transforms.CropTime("x", length=2), VIDEO).shape == (2, 12, 10, 3)
 
 
 def test_crop_moves_by_at_most_the_margin():

@@ -35,8 +35,9 @@ class Arrays:
 
     Pictures are ``n h w`` or ``n h w c``, videos ``n t h w`` or ``n t h w c``, waves ``n t`` at their field's rate,
     sensors ``n t c``; numbers, texts and labels ``n``, several labels ``n k`` of 0 and 1. Inferred are uint8 pictures
-    and videos ``n t h w c``, sensors of floats, and columns ``n``; declare the rest. Of a file that holds several splits, ``prefix`` names one: only the arrays whose names
-    begin so are read, by the rest of their names. The other fields are those of ``Manifest``.
+    and videos ``n t h w c``, sensors of floats, and columns ``n``; declare the rest. Of a file that holds several
+    splits, ``prefix`` names one: only the arrays whose names begin so are read, by the rest of their names. The
+    other fields are those of ``Manifest``.
     """
 
     path: str

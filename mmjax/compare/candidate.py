@@ -1,6 +1,6 @@
 """The fusions that a comparison can name, each built at the recipe's own size."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,14 +25,24 @@ class Size:
 
     @classmethod
     def of(cls, model: Any, head: str) -> "Size":
-        """The size of a model's fusion; what it does not say is that of its first encoder that does."""
-        parts = [model.fusion, *model.encoders.values()]
-        found = {
-            name: next((getattr(part, name) for part in parts if hasattr(part, name)), getattr(cls, name))
-            for name in ("width", "heads", "mlp", "dropout", "dtype")
-        }
+        """The size of a model's fusion; what it does not say is that of the first part of an encoder that does."""
+        parts = [model.fusion, *(part for encoder in model.encoders.values() for part in _within(encoder))]
+        found = {}
+        for name in ("width", "heads", "mlp", "dropout", "dtype"):
+            said = [getattr(part, name) for part in parts if hasattr(part, name)]
+            said = [value for value in said if value or name == "dropout"]  # no width of its own, says a chain by 0
+            found[name] = said[0] if said else getattr(cls, name)
         depth = max(1, getattr(model.fusion, "depth", 1))  # a candidate that has layers has one at least
         return cls(classes=model.heads[head].classes, depth=depth, **found)
+
+
+def _within(part: linen.Module) -> Iterator[linen.Module]:
+    """A part and those that it is made of, as a chain is."""
+    yield part
+    for name in plain.fields(part):
+        inner = getattr(part, name)
+        if isinstance(inner, linen.Module):
+            yield from _within(inner)
 
 
 @dataclass(frozen=True)

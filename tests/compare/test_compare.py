@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 import signal
 
@@ -11,10 +10,10 @@ import pytest
 
 import mmjax
 from mmjax import fusion
-from mmjax.compare import candidate, trial
+from mmjax.compare import candidate, run, trial
 from mmjax.compare.plan import plan
 from mmjax.core import UserError
-from mmjax.train import Interrupted
+from mmjax.train import Interrupted, signals
 
 OPTIONS = {"seeds": 2, "fusions": ("late",), "quiet": True}
 KINDS = {
@@ -93,13 +92,13 @@ def test_one_model_is_what_a_run_comes_to(compared, experiment):
 def test_it_goes_on_where_it_was(compared, experiment, tmp_path, monkeypatch):
     real, trained = trial.run, []
 
-    def run(entry, *args, **kwargs):
+    def counted(entry, *args, **kwargs):
         trained.append(entry.name)
         if len(trained) == 3:
             raise KeyboardInterrupt
         return real(entry, *args, **kwargs)
 
-    monkeypatch.setattr(trial, "run", run)
+    monkeypatch.setattr(trial, "run", counted)
     with pytest.raises(KeyboardInterrupt):
         mmjax.compare(experiment, workdir=tmp_path / "c", **OPTIONS)
     assert not (tmp_path / "c/compare.json").exists()
@@ -113,18 +112,12 @@ def test_it_goes_on_where_it_was(compared, experiment, tmp_path, monkeypatch):
 
 
 def test_it_stops_when_asked(experiment, tmp_path, monkeypatch):
-    real = trial.run
+    class Wish(signals.Wish):
+        asked = iter([0, signal.SIGTERM, signal.SIGTERM])
+        signum = property(lambda self: next(self.asked), lambda self, value: None)
 
-    def run(entry, prepared, seeds, *, tick, **options):
-        def also(step):
-            if step == 4:
-                os.kill(os.getpid(), signal.SIGTERM)
-            tick(step)
-
-        return real(entry, prepared, seeds, tick=also, **options)
-
-    monkeypatch.setattr(trial, "run", run)
-    with pytest.raises(Interrupted, match=f"SIGTERM after step . of 'a alone'; .*--workdir {tmp_path}") as stop:
+    monkeypatch.setattr(run, "Wish", Wish)
+    with pytest.raises(Interrupted, match=f"SIGTERM after step 4 of 'a alone'; .*--workdir {tmp_path}") as stop:
         mmjax.compare(experiment, workdir=tmp_path, **OPTIONS)
     assert stop.value.status == 143
 

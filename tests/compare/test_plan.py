@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mmjax import fusion, heads, transforms
+from mmjax import encoders, fusion, heads, nn, transforms
 from mmjax.compare import candidate
 from mmjax.compare.plan import plan, split
 from mmjax.core import UserError
@@ -70,7 +70,7 @@ def test_data_are_read_once(experiment, monkeypatch):
     monkeypatch.setattr(
         type(experiment.data), "open", lambda self, schema: opened.append(self.split) or real(self, schema)
     )
-    for entry in plan(experiment, seeds=1).entries:
+    for entry in plan(experiment, seeds=1, fusions=("late",)).entries:
         entry.prepared()
     assert sorted(opened) == ["train", "val"]
 
@@ -93,6 +93,10 @@ def test_size_is_the_recipes(experiment):
     late = experiment.model.clone(fusion=fusion.Late(width=12))
     size = candidate.Size.of(late, "label")
     assert (size.width, size.depth, size.heads) == (12, 1, 2)  # heads are those of an encoder
+    chain = encoders.Chain(encoders.Sensor(width=20, depth=0, patch=1), nn.Trunk(depth=1, heads=5))
+    voting = fusion.Experts(classes=4)
+    size = candidate.Size.of(experiment.model.clone(encoders={"a": chain, "b": chain}, fusion=voting), "label")
+    assert (size.width, size.heads) == (20, 4)  # those of the front end
 
 
 def test_a_head_that_no_other_fusion_can_feed_is_replaced(experiment):

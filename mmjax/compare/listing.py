@@ -17,6 +17,7 @@ from mmjax.show import number as short
 from mmjax.train.page.wording import ABSENT, duration, number
 
 _WIDE = 160  # characters
+_SUBSETS = 7  # columns
 
 
 def written(value: Any) -> str:
@@ -118,9 +119,14 @@ def _cost(found: Mapping[str, Any]) -> Table:
 
 
 def _subsets(found: Mapping[str, Any]) -> Table:
-    table = _table("accuracy by what is given", "", *map(escape, found["subsets"]))
+    """All subsets, or, where they are too many for a terminal, each modality alone and all together."""
+    few = len(found["subsets"]) <= _SUBSETS
+    ends = [*found["modalities"], found["subsets"][-1]]
+    shown = [subset for subset in found["subsets"] if few or subset in ends]
+    heading = "accuracy by what is given" + ("" if few else f" (all {len(found['subsets'])} subsets are on the page)")
+    table = _table(heading, "", *map(escape, shown))
     for name, record in measured(found).items():
-        shares = [record["subsets"].get(subset) for subset in found["subsets"]]
+        shares = [record["subsets"].get(subset) for subset in shown]
         if any(shares):
             cells = [ABSENT if s is None else number("accuracy", s["accuracy"]["value"]) for s in shares]
             table.add_row(Text(name), *cells, style=_style(found, name))

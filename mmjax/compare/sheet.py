@@ -35,7 +35,7 @@ figure svg text.number { fill: var(--ink); font-size: 9.5px; font-weight: 600; t
 .heat td.none { background: none; }
 .heat td.strong { color: var(--card); font-weight: 600; }
 .note { margin-top: 12px; max-width: 80ch; }
-.figures td.best { color: var(--accent); font-weight: 650; }
+.figures tbody th { min-width: 150px; }
 @media (max-width: 640px) {
   main { padding: 24px 14px 48px; }
   .line { grid-template-columns: 1fr auto; padding: 5px 0; }

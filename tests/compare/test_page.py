@@ -82,6 +82,17 @@ def test_tables_are_whole_where_there_is_no_terminal(compared, capsys):
     assert any("late" in line and told in line for line in err.splitlines())
 
 
+def test_many_subsets_are_left_to_the_page(compared, capsys):
+    found = json.loads(json.dumps(compared[0]))
+    found["modalities"] = list("abcd")
+    found["subsets"] = [*"abcd", *("a+b", "a+c", "a+d", "b+c", "b+d", "c+d"), "a+b+c+d"]
+    found["models"]["late"]["subsets"] = dict.fromkeys(found["subsets"], found["models"]["late"]["subsets"]["a"])
+    listing.show(found)
+    err = capsys.readouterr().err
+    assert "all 11 subsets are on the page" in err and "a+b+c+d" in err and "a+c" not in err
+    assert "a+c" not in Page(page.render(found)).text  # there each modality has a label of its own
+
+
 @pytest.mark.parametrize("low, high", [(0.0, 100.0), (71.2, 73.9), (-3.1, 0.2), (5.0, 5.0), (1e-9, 2e-9)])
 def test_ticks_are_few_and_inside(low, high):
     found = plot.ticks(low, high)

@@ -89,3 +89,12 @@ def test_the_gradient_knows_that_twice_as_loud_is_six_decibels():
     mask = jnp.ones(wave.shape, bool)
     gradient = jax.grad(lambda wave: log_mel(wave, mask, mels=20).values.sum())(wave)
     np.testing.assert_allclose(jnp.vdot(gradient, wave), 13 * 20 * 2 / np.log(10) / 4, rtol=1e-4)
+
+
+def test_waves_under_vmap_are_as_exact():
+    wave, mask = clip("long")
+    both = jax.jit(jax.vmap(lambda wave: mel.log_mel(wave, mask).values))(jnp.stack([wave, wave[:, ::-1]]))
+    np.testing.assert_allclose(both[0, 0], GOLDEN["long_features"], atol=3e-5)
+    np.testing.assert_allclose(both[1], log_mel(wave[:, ::-1], mask).values, atol=1e-5)
+    slope = jax.jit(jax.vmap(jax.grad(lambda wave: mel.log_mel(wave, mask).values.sum())))(wave[None])
+    np.testing.assert_allclose(slope[0], jax.grad(lambda wave: mel.log_mel(wave, mask).values.sum())(wave), rtol=1e-3)

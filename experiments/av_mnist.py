@@ -25,7 +25,7 @@ def config() -> Experiment:
         model=Multimodal(
             encoders={
                 "image": encoders.Image(width=64, depth=1, patch=8, convolutions=3, channels=64),
-                "audio": encoders.Image(width=64, depth=1, patch=16, convolutions=4, channels=128),
+                "audio": encoders.Image(width=64, depth=1, patch=16, convolutions=4, channels=64),
             },
             fusion=fusion.Late(width=64),
             heads={"label": heads.Classify(classes=10, dropout=0.3)},

@@ -18,19 +18,19 @@ def part(path: str, **options) -> datasets.Manifest:
 
 
 def config() -> Experiment:
-    """Two small encoders; only the fusion can bring their digits together."""
+    """Two small encoders; only a fusion that multiplies can bring their digits together."""
     return Experiment(
         model=Multimodal(
             encoders={
                 "image": encoders.Image(width=64, depth=1, patch=8, convolutions=3, channels=64),
                 "audio": encoders.Audio(width=64, depth=1, rate=8_000, mels=40, hop=0.02, convolutions=0),
             },
-            fusion=fusion.Bottleneck(width=64, depth=1, bottlenecks=4),
+            fusion=fusion.Multiplicative(width=64),
             heads={"sum": heads.Classify(classes=10)},
         ),
         data=part("av_digits/sum_train.csv", batch=64, augment=AUGMENT),
         objectives={"sum": objectives.CrossEntropy("sum")},
         evaluators={"val": Evaluator(part("av_digits/sum_val.csv", batch=200), subsets=True)},
         optim=Optim(lr=2e-3, warmup=100, average=0.995),
-        run=Run(steps=2_500, log_every=50),
+        run=Run(steps=4_000, log_every=50),
     )

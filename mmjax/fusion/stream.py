@@ -58,7 +58,7 @@ def listeners(module: linen.Module, streams: Mapping[str, Tokens], main: str) ->
 
 def anyone(streams: Mapping[str, Tokens]):
     """Whether a row has any stream at all: ``b``."""
-    return jnp.any(jnp.stack([masks.present(part.mask) for part in streams.values()]), axis=0)
+    return jnp.any(jnp.stack([masks.present(streams[name].mask) for name in sorted(streams)]), axis=0)
 
 
 def unpacked(streams: Mapping[str, Tokens], who: str) -> None:

@@ -145,7 +145,7 @@ def test_what_does_not_fit_is_said_at_once(examples):
         pipeline.stream(examples, batch=6, seed=0, shard=(0, 4))
     with pytest.raises(UserError, match=r"^transforms.Flip names the modality 'scan', but the data have image, audio"):
         pipeline.stream(examples, batch=4, seed=0, augment=(transforms.Flip("scan"),))
-    with pytest.raises(UserError, match=r"^transforms.Flip changes image, but 'audio' is of kind audio$"):
+    with pytest.raises(UserError, match=r"^transforms.Flip changes image or video, but 'audio' is of kind audio$"):
         pipeline.stream(examples, batch=4, seed=0, augment=(transforms.Flip("audio"),))
 
 

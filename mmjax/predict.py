@@ -45,6 +45,8 @@ class Predictor:
         self.schema, self.batch, self._tell = schema, batch, tell
         self._targets = dict(targets or {})
         self._weights = weights
+        heads = getattr(model, "heads", None) or {}
+        self._streams = {name: getattr(head, "stream", "") for name, head in heads.items()}
         # Compiled twice at most: for one row, and for a batch, the last of which is padded with empty rows.
         self._heads = jax.jit(lambda weights, inputs: dict(model.apply(weights, inputs, train=False).heads))
 
@@ -126,14 +128,19 @@ class Predictor:
                 fields = {head: self._field(head) for head in heads if self._field(head) is not None}
                 for i in range(int((numbers >= 0).sum())):
                     missing = [name for name, signal in batch.inputs.items() if not signal.mask[i].any()]
-                    nothing = len(missing) == len(batch.inputs)
-                    for name in () if nothing else fields:
+                    silent = {name: self._silent(name, missing, batch.inputs) for name in fields}
+                    for name in (name for name in fields if not silent[name]):
                         if not np.isfinite(heads[name][i]).all():
                             raise UserError(
                                 f"head {name!r} gives NaN or infinity for {examples.where(int(numbers[i]))}; "
                                 "the run has diverged, train it with a lower learning rate"
                             )
-                    yield {name: _value(fields[name], heads[name][i], nothing) for name in fields}, missing
+                    yield {name: _value(fields[name], heads[name][i], silent[name]) for name in fields}, missing
+
+    def _silent(self, head: str, missing: list[str], inputs: Mapping[str, Any]) -> bool:
+        """Whether a row has nothing that a head reads."""
+        stream = self._streams.get(head, "")
+        return stream in missing if stream else len(missing) == len(inputs)
 
     def _field(self, head: str) -> Any:
         """What a head's target is; None for a head that answers to no target."""

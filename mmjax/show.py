@@ -34,6 +34,7 @@ def facts(experiment: Experiment, schema: Any) -> dict[str, Any]:
         optimizer,
         accumulate=experiment.optim.accumulate,
         modality_dropout=experiment.modality_dropout,
+        balance=experiment.balance,
     )
     forward, by_part = _forward(experiment.model, shapes, schema.example(1).inputs)
     return {

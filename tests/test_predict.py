@@ -63,7 +63,12 @@ def net(known):
             "facts": encoders.Table(cardinalities=known.inputs["facts"].cardinalities, width=8, depth=0, heads=2),
         },
         fusion=fusion.Late(width=8),
-        heads={"what": heads.Classify(3), "signs": heads.MultiLabel(2), "dose": heads.Regress()},
+        heads={
+            "what": heads.Classify(3),
+            "seen": heads.Classify(3, stream="image"),
+            "signs": heads.MultiLabel(2),
+            "dose": heads.Regress(),
+        },
     )
     inputs = {name: field.batch([None]) for name, field in known.inputs.items()}
     return model, model.init(jax.random.key(0), inputs, train=False)
@@ -71,7 +76,7 @@ def net(known):
 
 @pytest.fixture(scope="module")
 def predictor(known, net):
-    return predict.Predictor(net[0], known, net[1], targets={"what": "kind"}, batch=4)
+    return predict.Predictor(net[0], known, net[1], targets={"what": "kind", "seen": "kind"}, batch=4)
 
 
 def rows_of(folder):
@@ -130,7 +135,10 @@ def test_rows_keep_their_order_whatever_is_missing(folder, predictor):
         [], ["image", "note", "facts"], [], ["image", "note"], [], [], [],
     ]  # fmt: skip
     nothing = {"value": None, "probability": None, "probabilities": None}
-    assert records[1]["heads"] == {"what": nothing, "signs": nothing, "dose": nothing}
+    assert records[1]["heads"] == dict.fromkeys(("what", "seen", "signs", "dose"), nothing)
+    assert [record["heads"]["seen"] == nothing for record in records] == [
+        bool({"image"} & set(record["missing"])) for record in records
+    ]  # it reads the picture alone
     whole = list(predictor(folder / "train.jsonl"))
     for i in (0, 2, 5, 6):
         assert records[i]["heads"]["dose"]["value"] == pytest.approx(whole[i]["heads"]["dose"]["value"])

@@ -142,7 +142,11 @@ def _entries(
     def add(name: str, kind: str, model: Any, data: Opened, val: Opened, subsets: Sequence[tuple[str, ...]]) -> None:
         # Only what the comparison reads is measured, and that once, at the end.
         evaluators = {"val": Evaluator(val, {head: metrics.Classification(target, head)})}
-        changed = dataclasses.replace(experiment, model=model, data=data, evaluators=evaluators)
+        answered = {n: o for n, o in experiment.objectives.items() if (o.head or o.target) in model.heads}
+        balance = experiment.balance if kind == "fusion" else None
+        changed = dataclasses.replace(
+            experiment, model=model, data=data, evaluators=evaluators, objectives=answered, balance=balance
+        )
         entries.append(Entry(name, kind, changed, tuple(subsets), kind != "fusion" or name in (*fusions, own)))
 
     held_out = len(training.examples) >= _LEAST
@@ -164,7 +168,8 @@ def _entries(
 
 def _alone(experiment: Experiment, schema: Any, modality: str) -> Any:
     """The model of one modality: the recipe's own fusion of one stream, or late fusion where it wants several."""
-    model = experiment.model.clone(encoders={modality: experiment.model.encoders[modality]})
+    kept = {name: h for name, h in experiment.model.heads.items() if getattr(h, "stream", "") in ("", modality)}
+    model = experiment.model.clone(encoders={modality: experiment.model.encoders[modality]}, heads=kept)
     example = schema.example(1).inputs
     try:
         jax.eval_shape(lambda: model.init(jax.random.key(0), {modality: example[modality]}, train=False))

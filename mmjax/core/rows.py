@@ -5,6 +5,7 @@ from typing import Any
 import flax.struct
 import jax.numpy as jnp
 
+from mmjax.core import masks
 from mmjax.core.errors import UserError
 from mmjax.core.types import Batch, Factored, Outputs
 
@@ -32,11 +33,14 @@ class Rows:
     index: Array = None
 
 
-def pair(outputs: Outputs, batch: Batch, *, target: str, head: str | None = None, classes: bool = False) -> Rows:
+def pair(
+    outputs: Outputs, batch: Batch, *, target: str, head: str | None = None, stream: str = "", classes: bool = False
+) -> Rows:
     """The float32 answers of ``head`` (None: the one named as the target) beside ``target``.
 
     Masked scores and targets are 0, so that a NaN or a label of -1 there reaches neither a value
-    nor a gradient. classes: the target is one class a row, so the head has one axis more.
+    nor a gradient. stream: leave out the rows that lack this modality. classes: the target is one class a row, so
+    the head has one axis more.
     Raises UserError for an unknown name, ValueError for shapes that do not fit.
     """
     head = target if head is None else head
@@ -52,6 +56,10 @@ def pair(outputs: Outputs, batch: Batch, *, target: str, head: str | None = None
             f"with mask {signal.mask.shape}: " + ("one score a class is wanted" if classes else "they must be equal")
         )
     mask = signal.mask.astype(bool)
+    if stream:
+        _known(stream, batch.inputs, "the data has no modality")
+        here = masks.present(batch.inputs[stream].mask)
+        mask = mask & here.reshape(here.shape + (1,) * (mask.ndim - 1))
     scores = jnp.where(mask[..., None] if classes else mask, scores, 0).astype(jnp.float32)
     targets = jnp.where(mask, signal.values, 0).astype(jnp.int32 if classes else jnp.float32)
     return Rows(scores, targets, mask)

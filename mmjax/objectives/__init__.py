@@ -1,6 +1,7 @@
 """What training makes small: ``(outputs, batch) -> Mean``."""
 
+from mmjax.objectives.blend import Progress, blended
 from mmjax.objectives.experts import Experts
 from mmjax.objectives.supervised import AbsoluteError, BinaryCrossEntropy, CrossEntropy, SquaredError
 
-__all__ = ["AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Experts", "SquaredError"]
+__all__ = ["AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Experts", "Progress", "SquaredError", "blended"]

@@ -1,7 +1,8 @@
 """Learning from answers: each head against its target, over the rows that have one.
 
 Every objective gives an unweighted ``Mean`` in float32; ``weight`` is its share in the loss, which
-the training step applies. The count depends on the batch alone, never on the outputs.
+the training step applies. The count depends on the batch alone, never on the outputs. With a ``stream``, the rows
+that lack this modality are left out: so a head that reads one stream alone is trained.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class CrossEntropy:
 
     target: str
     head: str | None = None
+    stream: str = ""
     weight: float = 1.0
     smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()
@@ -39,10 +41,16 @@ class CrossEntropy:
         _positive(self.class_weights, "class_weights")
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
-        rows = pair(outputs, batch, target=self.target, head=self.head, classes=True)
+        rows = pair(outputs, batch, target=self.target, head=self.head, stream=self.stream, classes=True)
         weights = _weights(self.class_weights, rows.scores.shape[-1], "class_weights", self.target)
         losses = cross_entropy(rows.scores, rows.targets, weights=weights, smoothing=self.smoothing)
         return Mean.of(losses, rows.mask).replace(count=Mean.of(weights[rows.targets], rows.mask).total)
+
+    def confidence(self, outputs: Outputs, batch: Batch) -> Mean:
+        """The probability that the head gives to the truth."""
+        rows = pair(outputs, batch, target=self.target, head=self.head, stream=self.stream, classes=True)
+        found = jnp.take_along_axis(jax.nn.softmax(rows.scores), rows.targets[..., None], axis=-1)[..., 0]
+        return Mean.of(found, rows.mask)
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class BinaryCrossEntropy:
 
     target: str
     head: str | None = None
+    stream: str = ""
     weight: float = 1.0
     positive_weights: tuple[float, ...] = ()
 
@@ -64,7 +73,7 @@ class BinaryCrossEntropy:
         _positive(self.positive_weights, "positive_weights")
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
-        rows = pair(outputs, batch, target=self.target, head=self.head)
+        rows = pair(outputs, batch, target=self.target, head=self.head, stream=self.stream)
         weights = _weights(self.positive_weights, rows.scores.shape[-1], "positive_weights", self.target)
         yes, no = jax.nn.log_sigmoid(rows.scores), jax.nn.log_sigmoid(-rows.scores)
         return Mean.of(-(weights * rows.targets * yes + (1 - rows.targets) * no), rows.mask)
@@ -78,10 +87,11 @@ class SquaredError:
 
     target: str
     head: str | None = None
+    stream: str = ""
     weight: float = 1.0
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
-        rows = pair(outputs, batch, target=self.target, head=self.head)
+        rows = pair(outputs, batch, target=self.target, head=self.head, stream=self.stream)
         return Mean.of(jnp.square(rows.scores - rows.targets), rows.mask)
 
 
@@ -93,10 +103,11 @@ class AbsoluteError:
 
     target: str
     head: str | None = None
+    stream: str = ""
     weight: float = 1.0
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
-        rows = pair(outputs, batch, target=self.target, head=self.head)
+        rows = pair(outputs, batch, target=self.target, head=self.head, stream=self.stream)
         return Mean.of(jnp.abs(rows.scores - rows.targets), rows.mask)
 
 

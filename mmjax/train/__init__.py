@@ -7,6 +7,7 @@ import sys
 import types
 from typing import Any
 
+from mmjax.train.balance import Modulation, Pareto
 from mmjax.train.experiment import Evaluator, Experiment, Run
 from mmjax.train.loop import Result, evaluate, train
 from mmjax.train.optim import Adam, AdamW, Constant, Cosine, Linear, Optim, Sgd
@@ -25,7 +26,9 @@ __all__ = [
     "Interrupted",
     "Linear",
     "Mesh",
+    "Modulation",
     "Optim",
+    "Pareto",
     "Result",
     "Run",
     "Sgd",

@@ -41,7 +41,8 @@ class Experiment:
 
     model: a linen module ``(inputs, *, train) -> Outputs``. data: the training dataset.
     objectives: by name; the loss is the sum of ``weight * mean`` over them. modality_dropout:
-    the probability that training hides a modality of a row (never the row's last one).
+    the probability that training hides a modality of a row (never the row's last one). balance: what
+    keeps modalities in balance, as ``Modulation`` and ``Pareto`` do; None for nothing.
     """
 
     model: linen.Module
@@ -52,6 +53,7 @@ class Experiment:
     run: Run = Run()
     mesh: Mesh = Mesh()
     modality_dropout: float = 0.0
+    balance: Any = None
 
     @property
     def answers(self) -> dict[str, str]:

@@ -56,6 +56,10 @@ def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
     outputs = jax.eval_shape(lambda v, i: experiment.model.apply(v, i, train=False), variables, example.inputs)
     for name, objective in experiment.objectives.items():
         _fits(objective, schema, outputs, example, where=f"objectives.{name}")
+    if experiment.balance is not None:
+        experiment.balance.check(experiment.objectives, shapes.params)
+        if experiment.optim.accumulate > 1:
+            raise UserError("balance is of a whole batch; set optim.accumulate to 1 and a smaller data.batch")
     shardings = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
     function = step.make_step(
         experiment.model,
@@ -63,6 +67,7 @@ def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
         optimizer,
         accumulate=experiment.optim.accumulate,
         modality_dropout=experiment.modality_dropout,
+        balance=experiment.balance,
     )
     compiled = jax.jit(
         function,

@@ -1,15 +1,24 @@
 """The training step: one short pure function."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen
 
-from mmjax.core import Batch, Mean, modality
+from mmjax.core import Batch, Mean, Outputs, modality
 from mmjax.train.state import TrainState
+
+
+class Ran(NamedTuple):
+    """What a pass forward leaves: unweighted losses, mutable variables, and what the model said."""
+
+    parts: dict[str, jax.Array]
+    variables: Any
+    outputs: Outputs
+
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
 
@@ -21,14 +30,16 @@ def make_step(
     *,
     accumulate: int = 1,
     modality_dropout: float = 0.0,
+    balance: Any = None,
 ) -> Step:
-    """``(state, batch) -> (state, metrics)``; metrics are scalars: loss, each objective, grad_norm.
+    """``(state, batch) -> (state, metrics)``; metrics are scalars: loss, each objective, grad_norm, those of balance.
 
     An objective's count must depend on the batch alone. So it is known before the network runs, and
     the gradients of micro-batches, each over the whole batch's count, add up to the whole batch's.
     """
+    weights = {name: objective.weight for name, objective in objectives.items()}
 
-    def loss(params: Any, variables: Any, batch: Batch, key: jax.Array, counts: Mapping[str, jax.Array]):
+    def forward(params: Any, variables: Any, batch: Batch, key: jax.Array, counts: Mapping[str, jax.Array]):
         outputs, variables = model.apply(
             {"params": params, **variables}, batch.inputs, train=True, rngs={"dropout": key}, mutable=list(variables)
         )
@@ -36,7 +47,7 @@ def make_step(
             name: objective(outputs, batch).replace(count=counts[name]).value()
             for name, objective in objectives.items()
         }
-        return sum(objectives[name].weight * part for name, part in parts.items()), (parts, variables)
+        return {name: weights[name] * part for name, part in parts.items()}, Ran(parts, variables, outputs)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         hide_key, noise_key = jax.random.split(jax.random.fold_in(state.key, state.step))
@@ -44,17 +55,34 @@ def make_step(
         counts = {name: mean.count for name, mean in _count(model, objectives, state, batch).items()}
 
         def gradient(variables: Any, micro: Batch, key: jax.Array):
-            return jax.grad(loss, has_aux=True)(state.params, variables, micro, key, counts)
+            def losses(params: Any) -> tuple[dict[str, jax.Array], Ran]:
+                return forward(params, variables, micro, key, counts)
 
-        grads, (parts, variables) = _accumulate(gradient, state.variables, batch, noise_key, accumulate)
+            how = _summed if balance is None else balance
+            grads, ran, figures = how(
+                losses, state.params, objectives=objectives, batch=micro, key=jax.random.fold_in(key, 1)
+            )
+            return grads, (ran.parts, figures, ran.variables)
+
+        grads, (parts, figures, variables) = _accumulate(gradient, state.variables, batch, noise_key, accumulate)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        total = sum(objectives[name].weight * part for name, part in parts.items())
-        metrics = {"loss": total, "grad_norm": optax.tree.norm(grads)}
+        total = sum(weights[name] * part for name, part in parts.items())
+        metrics = {"loss": total, "grad_norm": optax.tree.norm(grads)} | figures
         metrics |= {f"loss/{name}": part for name, part in parts.items()}
         return state.replace(step=state.step + 1, params=params, variables=variables, opt_state=opt_state), metrics
 
     return step
+
+
+def _summed(losses: Any, params: Any, **_: Any) -> tuple[Any, Ran, dict[str, jax.Array]]:
+    """The gradient of the sum of all losses."""
+
+    def total(params: Any) -> tuple[Any, Ran]:
+        parts, ran = losses(params)
+        return sum(parts.values()), ran
+
+    return *jax.grad(total, has_aux=True)(params), {}
 
 
 def _count(model: linen.Module, objectives: Mapping[str, Any], state: TrainState, batch: Batch) -> dict[str, Mean]:
@@ -74,12 +102,12 @@ def _accumulate(gradient: Callable[..., Any], variables: Any, batch: Batch, key:
 
     def body(carry: Any, piece: Any) -> tuple[Any, None]:
         variables, sums = carry
-        grads, (parts, variables) = gradient(variables, *piece)
-        return (variables, jax.tree.map(jnp.add, sums, (grads, parts))), None
+        grads, (parts, figures, variables) = gradient(variables, *piece)
+        return (variables, jax.tree.map(jnp.add, sums, (grads, parts, figures))), None
 
     keys = jax.random.split(key, pieces)
     first = jax.tree.map(lambda x: x[0], micros)
     shapes = jax.eval_shape(gradient, variables, first, key)
-    sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (shapes[0], shapes[1][0]))
-    (variables, (grads, parts)), _ = jax.lax.scan(body, (variables, sums), (micros, keys))
-    return grads, (parts, variables)
+    sums = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (shapes[0], *shapes[1][:2]))
+    (variables, (grads, parts, figures)), _ = jax.lax.scan(body, (variables, sums), (micros, keys))
+    return grads, (parts, figures, variables)

@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mmjax import encoders, fusion, heads, nn, transforms
+from mmjax import encoders, fusion, heads, nn, objectives, transforms
 from mmjax.compare import candidate
 from mmjax.compare.plan import plan, split
 from mmjax.core import UserError
+from mmjax.train import Modulation
 
 
 def by_name(laid):
@@ -112,3 +113,16 @@ def test_classes_are_wanted(experiment):
     answered = dataclasses.replace(experiment, objectives={})
     with pytest.raises(UserError, match="compare wants a head with one class a row"):
         plan(answered, seeds=1)
+
+
+def test_heads_and_losses_of_other_modalities_stay_out_of_one_alone(experiment):
+    of = {name: heads.Classify(classes=4, stream=name) for name in ("a", "b")}
+    model = experiment.model.clone(heads={**experiment.model.heads, **of})
+    losses = {name: objectives.CrossEntropy("label", head=name, stream=name) for name in of}
+    losses = {**experiment.objectives, **losses}
+    changed = dataclasses.replace(experiment, model=model, objectives=losses, balance=Modulation())
+    entries = by_name(plan(changed, seeds=1, head="label"))
+    alone, both = entries["a alone"].experiment, entries["bottleneck"].experiment
+    assert set(alone.model.heads) == set(alone.objectives) == {"label", "a"} and alone.balance is None
+    assert both.objectives == losses and both.balance == Modulation()
+    assert entries["a alone"].prepared() and entries["bottleneck"].prepared()

@@ -160,6 +160,26 @@ def test_shapes_that_do_not_fit_name_head_and_target(objective, scores, target):
         objective(outputs_of(np.zeros(scores, np.float32)), batch)
 
 
+def test_rows_without_the_stream_are_left_out():
+    rng = np.random.default_rng(5)
+    x, labels = np.float64(np.float32(rng.normal(size=(ROWS, CLASSES)))), np.arange(ROWS, dtype=np.int32) % CLASSES
+    here = np.array([1, 0, 1, 1, 0, 0, 1], bool)
+    seen = Signal(jnp.zeros((ROWS, 2)), jnp.asarray(here[:, None] & np.array([True, False])))
+    batch = batch_of(labels, MASK).replace(inputs={"sight": seen})
+    objective = objectives.CrossEntropy("y", stream="sight")
+    value, gradient = value_and_gradient(objective, x, batch)
+    logs = softmax_log(x)[np.arange(ROWS), labels]
+    np.testing.assert_allclose(value, -logs[here & MASK].mean(), rtol=1e-6)
+    assert not np.any(gradient[~(here & MASK)])
+    sure = objective.confidence(outputs_of(jnp.asarray(x, jnp.float32)), batch).value()
+    np.testing.assert_allclose(sure, np.exp(logs)[here & MASK].mean(), rtol=1e-6)
+    number = objectives.SquaredError("y", stream="sight")
+    value, _ = value_and_gradient(number, x[:, 0], batch.replace(targets={"y": Signal(jnp.zeros(ROWS), MASK)}))
+    np.testing.assert_allclose(value, np.square(x[here & MASK, 0]).mean(), rtol=1e-6)
+    with pytest.raises(UserError, match="no modality 'sound'; it has sight"):
+        objectives.CrossEntropy("y", stream="sound")(outputs_of(x), batch)
+
+
 def test_settings_out_of_range_are_the_users_to_mend():
     with pytest.raises(UserError, match="smoothing"):
         objectives.CrossEntropy("y", smoothing=1.0)

@@ -6,7 +6,7 @@ The module itself can be called: ``mmjax.fit("train.csv", label="finding")``.
 import math
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,26 +39,36 @@ def fit(
     workdir: str | Path | None = None,
     val: str | None = None,
     by: str = "",
+    without: Sequence[str] = (),
     on_bad_row: str = "stop",
     quiet: bool = False,
 ) -> Result:
     """Train what ``experiment`` builds, and measure it on rows that it was not trained on; see ``mmjax.train``."""
-    built = experiment(manifest, label=label, val=val, by=by, on_bad_row=on_bad_row)
+    built = experiment(manifest, label=label, val=val, by=by, without=without, on_bad_row=on_bad_row)
     return trained(built, workdir=workdir, quiet=quiet)
 
 
 def experiment(
-    manifest: str, *, label: str, val: str | None = None, by: str = "", on_bad_row: str = "stop"
+    manifest: str,
+    *,
+    label: str,
+    val: str | None = None,
+    by: str = "",
+    without: Sequence[str] = (),
+    on_bad_row: str = "stop",
 ) -> Experiment:
     """An experiment for the rows of ``manifest``: kinds of columns inferred, encoders by kind, sizes by their number.
 
     val: another manifest to measure on. Without one a fifth of the rows is held out, always the same ones: evenly
     over the classes, or such that rows with the same cell in column ``by`` (a patient, a speaker) stay together.
+    without: columns that are not to be learned from, such as those that are known only with the answer.
     Every class of either part is known, so that one that training never saw is a miss and not an error.
     Raises UserError for what cannot be learned from.
     """
     target = _target(manifest, label, val)
     shared: dict[str, Any] = {"targets": {label: target}, "on_bad_row": on_bad_row}
+    if without:
+        shared["inputs"] = _inputs(manifest, {label, by, *without})
     evenly = label if isinstance(target, Class) and not by else ""
     folds = {
         held_out: None if val else datasets.Fold(HELD_OUT, held_out=held_out, evenly=evenly, by=by)
@@ -128,6 +138,15 @@ def _target(manifest: str, label: str, val: str | None) -> Any:
     field = named(inference.target(found[0], label), label)
     rows = [row for source in found for row in source.rows if not row.fault]
     return field.fit(sources.Rows(rows, "quarantine")) if field.kind != "number" else field
+
+
+def _inputs(manifest: str, taken: set[str]) -> dict[str, Any]:
+    """Fields for all columns but those that are taken."""
+    source = sources.read(manifest)
+    for column in sorted(taken - {""}):
+        if column not in source.columns:
+            raise UserError(f"{source.name} has no column {column!r}{nearest(column, source.columns)}")
+    return inference.inputs(source, taken)[0]
 
 
 def _answer(field: Any, label: str) -> tuple[linen.Module, Any]:

@@ -88,3 +88,10 @@ def test_it_learns(tmp_path):
 def test_kinds_without_an_encoder_are_told():
     with pytest.raises(UserError, match="no encoder for a modality of kind 'number'"):
         fit.encoder(fields.Number("x"), width=8, rows=10)
+
+
+def test_columns_can_be_left_out(tmp_path):
+    experiment = fit.experiment(manifest(tmp_path, 40), label="y", without=["words", "size"])
+    assert list(experiment.model.encoders) == ["table"]
+    assert experiment.data.fit().inputs["table"].columns == ("kind",)
+    assert plain.from_plain(plain.to_plain(experiment)) == experiment

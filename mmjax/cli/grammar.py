@@ -188,6 +188,9 @@ def _mine(parser: Parser) -> None:
     parser.add_argument("--label", metavar="COLUMN", help="the column to learn")
     parser.add_argument("--val", metavar="FILE", help="a manifest to measure on; without one a fifth is held out")
     parser.add_argument("--by", metavar="COLUMN", default="", help="rows with the same cell here are held out together")
+    parser.add_argument(
+        "--without", metavar="COLUMN", nargs="+", action="extend", default=[], help="columns not to be learned from"
+    )
     parser.add_argument("--on_bad_row", metavar="WAY", default="stop", help="stop, or quarantine: left out and listed")
 
 
@@ -227,10 +230,9 @@ def _compare(words: list[str]) -> Options:
     if wants_help and not recipe and options.label is None:
         parser.print_help()
         sys.exit(0)
-    if recipe and (options.label or options.val or options.by or options.on_bad_row != "stop"):
-        parser.error(
-            f"--label, --val, --by and --on_bad_row are for a manifest; {what} is a recipe, which says these itself"
-        )
+    if recipe and (options.label or options.val or options.by or options.without or options.on_bad_row != "stop"):
+        flags = "--label, --val, --by, --without and --on_bad_row"
+        parser.error(f"{flags} are for a manifest; {what} is a recipe, which says these itself")
     if not recipe and options.label is None:
         parser.error(f"--label COLUMN is missing; {what} is no recipe (those end with .py)")
     return Options(verb="compare", what=what, overrides=overrides, help=wants_help, **vars(options))

@@ -70,7 +70,12 @@ def compare(options: Options) -> int:
 def _mine(options: Options) -> recipe.Recipe:
     """The experiment that suits a manifest, as a recipe would say it."""
     built = mmjax.fit.experiment(
-        options.what, label=options.label, val=options.val, by=options.by, on_bad_row=options.on_bad_row
+        options.what,
+        label=options.label,
+        val=options.val,
+        by=options.by,
+        without=options.without,
+        on_bad_row=options.on_bad_row,
     )
     return recipe.Recipe(Path(options.what).stem, f"{options.label} from {options.what}", built)
 

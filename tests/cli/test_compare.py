@@ -101,6 +101,11 @@ def test_help_lists_what_can_be_said(mine, capsys):
         (["fit", "train.csv", "--label", "label", "--val", "none.csv"], "none.csv does not exist"),
         (["fit", "train.csv", "--label", "label", "--by", "patent"], "did you mean 'patient'?"),
         (["fit", "train.csv", "--label", "label", "--on_bad_row", "skip"], "on_bad_row is 'skip'"),
+        (["fit", "train.csv", "--label", "label", "--without", "aeg"], "no column 'aeg'; did you mean 'age'?"),
+        (
+            ["fit", "train.csv", "--label", "label", "--without", "note", "age", "organ", "patient"],
+            "no column to learn",
+        ),
         (["fit", "train.txt", "--label", "label"], "train.txt"),
     ],
 )

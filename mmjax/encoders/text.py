@@ -11,6 +11,9 @@ from mmjax.core import Signal, Tokens, plain
 class Text(linen.Module):
     """A transformer over token ids 0 .. ``vocabulary`` - 1; every token sees every other of its segment.
 
+    With ``causal`` it sees itself and those before it alone, of these the nearest ``band`` where that is not 0;
+    ``kv_heads`` are those of ``nn.Attention``.
+
     ``positions`` are sinusoidal, learned (``length`` of them), rotary, relative or none, which does not tell the order
     of words. ``dropout`` acts on what is embedded, too. A ``depth`` of 0 leaves the embedding alone.
 
@@ -24,9 +27,12 @@ class Text(linen.Module):
     width: int = 64
     depth: int = 2
     heads: int = 4
+    kv_heads: int = 0
     mlp: float = 4.0
     dropout: float = 0.0
     drop_path: float = 0.0
+    causal: bool = False
+    band: int = 0
     key_bias: bool = False
     norm_first: bool = True
     epsilon: float = 1e-6

@@ -16,12 +16,21 @@ class Attention(linen.Module):
     split the heads. The softmax is in float32 whatever ``dtype`` is. Masked keys have to be finite.
     ``key_bias`` is there for published weights alone: the softmax does not see it, so it never learns.
     ``rotary`` turns queries and keys by their positions; ``relative`` adds a bias for each of so many buckets of
-    distances (``nn.position``). Both are for tokens that look at themselves.
+    distances (``nn.position``). With ``causal`` a token looks at itself and those before it in the row; a ``band`` of n
+    leaves it only the nearest n of these, itself included (without ``causal``: and as many on the other side), as in
+    Longformer (Beltagy et al., 2020, https://arxiv.org/abs/2004.05150). All four are for tokens that look at one
+    another.
 
-    Raises UserError where ``heads`` does not divide the width.
+    ``kv_heads`` = k has keys and values for k groups of heads alone (grouped queries, Ainslie et al., 2023,
+    https://arxiv.org/abs/2305.13245); 0 for one each. ``head_size`` is a head's features; 0 for an even share of the
+    width. Raises UserError where ``heads`` does not divide the width then, or ``kv_heads`` the heads.
     """
 
     heads: int
+    kv_heads: int = 0
+    head_size: int = 0
+    causal: bool = False
+    band: int = 0
     key_bias: bool = False
     rotary: bool = False
     relative: int = 0
@@ -38,22 +47,35 @@ class Attention(linen.Module):
     ) -> Float[Array, "b q d"]:
         """``values`` look at ``context`` (None: at themselves) where ``allowed``. ``positions`` None: 0, 1, 2, ..."""
         width = values.shape[-1]
-        if width % self.heads:
-            raise UserError(f"heads={self.heads} does not divide width={width}; choose a divisor of the width")
-        if context is not None and (self.rotary or self.relative):
-            raise UserError("rotary and relative positions are for tokens that look at themselves, not at a context")
+        self._check(width, alone=context is None)
         context = values if context is None else context
+        size, kv_heads = self.head_size or width // self.heads, self.kv_heads or self.heads
 
-        def split(name: str, inputs: Array, bias: bool = True) -> Array:
-            shape = (self.heads, width // self.heads)
-            return linen.DenseGeneral(shape, use_bias=bias, dtype=jnp.dtype(self.dtype), name=name)(inputs)
+        def split(name: str, inputs: Array, heads: int, bias: bool = True) -> Array:
+            return linen.DenseGeneral((heads, size), use_bias=bias, dtype=jnp.dtype(self.dtype), name=name)(inputs)
 
-        query, key = split("query", values), split("key", context, self.key_bias)
+        query, key = split("query", values, self.heads), split("key", context, kv_heads, self.key_bias)
         bias = None
         places = jnp.arange(values.shape[1])[None] if positions is None else positions
         if self.rotary:
             query, key = position.rotated(query, places), position.rotated(key, places)
         if self.relative:
             bias = position.Relative(self.relative, name="relative")(places, self.heads).astype(query.dtype)
-        mixed = jax.nn.dot_product_attention(query, key, split("value", context), bias, allowed)
+        value = split("value", context, kv_heads)
+        reach = (self.band - 1, 0 if self.causal else self.band - 1) if self.band else None
+        mixed = jax.nn.dot_product_attention(
+            query, key, value, bias, allowed, is_causal=self.causal, local_window_size=reach
+        )
         return linen.DenseGeneral(width, axis=(-2, -1), dtype=jnp.dtype(self.dtype), name="out")(mixed)
+
+    def _check(self, width: int, *, alone: bool) -> None:
+        if not self.head_size and width % self.heads:
+            raise UserError(f"heads={self.heads} does not divide width={width}; choose a divisor of the width")
+        if self.kv_heads and self.heads % self.kv_heads:
+            raise UserError(f"kv_heads={self.kv_heads} does not divide heads={self.heads}; choose a divisor of heads")
+        if self.band < 0:
+            raise UserError(f"band={self.band} tokens; it has to be 0 (all of them) or more")
+        if not alone and (self.rotary or self.relative):
+            raise UserError("rotary and relative positions are for tokens that look at themselves, not at a context")
+        if not alone and (self.causal or self.band):
+            raise UserError("causal and band are for tokens that look at themselves, not at a context")

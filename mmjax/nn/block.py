@@ -35,9 +35,13 @@ class Block(linen.Module):
     """
 
     heads: int
+    kv_heads: int = 0
+    head_size: int = 0
     mlp: float = 4.0
     dropout: float = 0.0
     drop_path: float = 0.0
+    causal: bool = False
+    band: int = 0
     key_bias: bool = False
     rotary: bool = False
     relative: int = 0

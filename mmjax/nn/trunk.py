@@ -12,16 +12,21 @@ class Trunk(linen.Module):
 
     Masked tokens take no part and come out as 0. Tokens with ``segments`` see their own segment alone.
     Without ``norm_first`` the blocks norm what they have added up, and the trunk's norm comes before them, as in BERT.
-    ``rotary`` and ``relative`` read the tokens' positions. ``scan`` compiles one layer for all (quick to compile,
-    parameters stacked under ``blocks``, slower steps on a CPU); ``remat`` keeps only each layer's input for the
-    backward pass.
+    ``causal``, ``band``, ``kv_heads`` and ``head_size`` are those of ``nn.Attention``: of a causal trunk each token
+    knows those before it alone. ``rotary`` and ``relative`` read the tokens' positions. ``scan`` compiles one layer
+    for all (quick to compile, parameters stacked under ``blocks``, slower steps on a CPU); ``remat`` keeps only each
+    layer's input for the backward pass.
     """
 
     depth: int
     heads: int
+    kv_heads: int = 0
+    head_size: int = 0
     mlp: float = 4.0
     dropout: float = 0.0
     drop_path: float = 0.0
+    causal: bool = False
+    band: int = 0
     key_bias: bool = False
     rotary: bool = False
     relative: int = 0

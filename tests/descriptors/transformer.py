@@ -49,6 +49,9 @@ TRANSFORMERS = [
     text("rotary", positions="rotary"),
     text("relative", DEPTH * BUCKETS, positions="relative"),
     text("unplaced", positions="none"),
+    text("causal", causal=True),
+    text("banded", DEPTH * BUCKETS, positions="relative", causal=True, band=2),
+    text("grouped", -DEPTH * (2 * WIDTH * WIDTH // 2 + WIDTH // 2), positions="rotary", kv_heads=1, band=2),
     text("norm_last", 5 * WIDTH, positions="learned", length=5, norm_first=False, epsilon=1e-3),
     Row(
         "spectrogram",

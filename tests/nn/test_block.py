@@ -108,9 +108,41 @@ def test_attention_may_know_positions(kind):
         module.apply({"params": params}, values, values)
 
 
-def test_heads_have_to_divide_the_width():
-    with pytest.raises(UserError, match="heads=3 does not divide width=8"):
-        jax.eval_shape(lambda: nn.Attention(3).init(jax.random.key(0), jnp.zeros((1, 2, 8))))
+@pytest.mark.parametrize(("causal", "band"), [(True, 0), (True, 2), (False, 2), (True, 1)])
+def test_attention_may_look_back_alone_and_near_alone(causal, band):
+    values, allowed = RNG.normal(size=(1, 6, 8)), RNG.random((1, 1, 6, 6)) < 0.7
+    allowed |= np.eye(6, dtype=bool)
+    module = nn.Attention(4, kv_heads=2, head_size=3, causal=causal, band=band)
+    call = {"allowed": jnp.asarray(allowed)}
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), single(values), **call))["params"]
+    assert shapes["query"]["kernel"].shape == (8, 4, 3)
+    assert shapes["key"]["kernel"].shape == shapes["value"]["kernel"].shape == (8, 2, 3)
+    params = randomised(shapes)
+    out = jax.jit(module.apply)({"params": single(params)}, single(values), **call)
+    for name in ("key", "value"):  # each group of two heads shares one
+        params[name] = {kind: np.repeat(leaf, 2, axis=-2) for kind, leaf in params[name].items()}
+    away = np.arange(6)[:, None] - np.arange(6)
+    seen = ((away >= 0) | (not causal)) & ((np.abs(away) < band) | (not band))
+    np.testing.assert_allclose(out[0], attention(params, values[0], values[0], allowed[0, 0] & seen), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"heads": 3}, "heads=3 does not divide width=8"),
+        ({"heads": 4, "kv_heads": 3}, "kv_heads=3 does not divide heads=4"),
+        ({"heads": 4, "band": -1}, "band=-1"),
+    ],
+)
+def test_sizes_of_attention_have_to_fit(fields, message):
+    with pytest.raises(UserError, match=message):
+        jax.eval_shape(lambda: nn.Attention(**fields).init(jax.random.key(0), jnp.zeros((1, 2, 8))))
+
+
+def test_looking_back_is_not_for_a_context():
+    values = jnp.zeros((1, 2, 8))
+    with pytest.raises(UserError, match="causal and band"):
+        jax.eval_shape(lambda: nn.Attention(2, causal=True).init(jax.random.key(0), values, values))
 
 
 def test_softmax_is_in_float32_under_bfloat16():

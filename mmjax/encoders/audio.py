@@ -40,7 +40,7 @@ class Audio(linen.Module):
     norm_first: bool = True
     epsilon: float = 1e-6
     scan: bool = False
-    remat: bool = False
+    remat: str = "keep"
     dtype: str = "float32"
 
     def tokens(self, samples: int) -> int:

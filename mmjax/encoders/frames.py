@@ -27,7 +27,7 @@ class Frames(linen.Module):
     norm_first: bool = True
     epsilon: float = 1e-6
     scan: bool = False
-    remat: bool = False
+    remat: str = "keep"
     dtype: str = "float32"
 
     def tokens(self, frames: int) -> int:

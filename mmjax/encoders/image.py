@@ -41,7 +41,7 @@ class Image(linen.Module):
     norm_first: bool = True
     epsilon: float = 1e-6
     scan: bool = False
-    remat: bool = False
+    remat: str = "keep"
     dtype: str = "float32"
 
     def tokens(self, height: int, width: int) -> int:

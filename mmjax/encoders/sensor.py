@@ -42,7 +42,7 @@ class Sensor(linen.Module):
     norm_first: bool = True
     epsilon: float = 1e-6
     scan: bool = False
-    remat: bool = False
+    remat: str = "keep"
     dtype: str = "float32"
 
     def tokens(self, steps: int, channels: int = 1) -> int:

@@ -46,7 +46,7 @@ class Spectrogram(linen.Module):
     norm_first: bool = True
     epsilon: float = 1e-6
     scan: bool = False
-    remat: bool = False
+    remat: str = "keep"
     dtype: str = "float32"
 
     def tokens(self, samples: int) -> int:

@@ -31,7 +31,7 @@ class Table(linen.Module):
     dropout: float = 0.0
     drop_path: float = 0.0
     scan: bool = False
-    remat: bool = False
+    remat: str = "keep"
     dtype: str = "float32"
 
     def tokens(self) -> int:

@@ -49,7 +49,7 @@ class Waveform(linen.Module):
     norm_first: bool = False
     epsilon: float = 1e-5
     scan: bool = False
-    remat: bool = False
+    remat: str = "keep"
     dtype: str = "float32"
 
     def tokens(self, samples: int) -> int:

@@ -31,7 +31,7 @@ class Aligned(linen.Module):
     dropout: float = 0.0
     drop_path: float = 0.0
     scan: bool = False
-    remat: bool = False
+    remat: str = "keep"
     dtype: str = "float32"
 
     @linen.compact

@@ -30,7 +30,7 @@ class Bottleneck(linen.Module):
     mlp: float = 4.0
     dropout: float = 0.0
     drop_path: float = 0.0
-    remat: bool = False
+    remat: str = "keep"
     dtype: str = "float32"
 
     @linen.compact

@@ -1,6 +1,6 @@
 """Layers that encoders, fusions and heads are made of."""
 
-from mmjax.nn import block, convolution, cross, embed, grid, mel, norm, pool, position, residual
+from mmjax.nn import block, convolution, cross, embed, grid, mel, norm, pool, position, remat, residual
 from mmjax.nn.attention import Attention
 from mmjax.nn.block import Block, Mlp
 from mmjax.nn.conformer import Conformer
@@ -36,5 +36,6 @@ __all__ = [
     "norm",
     "pool",
     "position",
+    "remat",
     "residual",
 ]

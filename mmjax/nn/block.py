@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from mmjax.core import plain
 from mmjax.nn.attention import Attention
+from mmjax.nn.remat import layer
 
 
 class Mlp(linen.Module):
@@ -74,16 +75,14 @@ class Block(linen.Module):
 
 
 def apply(
-    block: Any, values: Float[Array, "b n d"], *context: Any, train: bool, remat: bool = False, prevent_cse: bool = True
+    block: Any, values: Float[Array, "b n d"], *context: Any, train: bool, remat: str = "keep", looped: bool = False
 ) -> Float[Array, "b n d"]:
-    """``block(values, *context)``; with ``remat`` only its input is kept for the backward pass."""
+    """``block(values, *context)``, of which the backward pass finds what ``nn.remat`` says under that name."""
 
     def step(block: Any, values: Array, *context: Any) -> Array:
         return block(values, *context, train=train)
 
-    if remat:
-        return linen.remat(step, prevent_cse=prevent_cse)(block, values, *context)
-    return step(block, values, *context)
+    return layer(remat, step, looped=looped)(block, values, *context)
 
 
 def stacked(
@@ -92,7 +91,7 @@ def stacked(
     *context: Any,
     depth: int,
     scan: bool,
-    remat: bool,
+    remat: str,
     train: bool,
 ) -> Float[Array, "b n d"]:
     """``depth`` blocks one after the other, each made by its name, as ``block(values, *context)``.
@@ -105,8 +104,7 @@ def stacked(
         return values
 
     def step(block: Any, carry: Array, *context: Any) -> tuple[Array, None]:
-        # A loop's body is never merged with its recomputation, so it needs no barrier against that.
-        return apply(block, carry, *context, train=train, remat=remat, prevent_cse=False), None
+        return apply(block, carry, *context, train=train, remat=remat, looped=True), None
 
     layers = linen.scan(
         step,

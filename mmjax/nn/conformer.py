@@ -99,7 +99,7 @@ class Conformer(linen.Module):
     relative: int = 32
     epsilon: float = 1e-6
     scan: bool = False
-    remat: bool = False
+    remat: str = "keep"
     dtype: str = "float32"
 
     @linen.compact

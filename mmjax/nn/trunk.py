@@ -14,8 +14,8 @@ class Trunk(linen.Module):
     Without ``norm_first`` the blocks norm what they have added up, and the trunk's norm comes before them, as in BERT.
     ``causal``, ``band``, ``kv_heads`` and ``head_size`` are those of ``nn.Attention``: of a causal trunk each token
     knows those before it alone. ``rotary`` and ``relative`` read the tokens' positions. ``scan`` compiles one layer
-    for all (quick to compile, parameters stacked under ``blocks``, slower steps on a CPU); ``remat`` keeps only each
-    layer's input for the backward pass.
+    for all (quick to compile, parameters stacked under ``blocks``, slower steps on a CPU); ``remat`` says what layers
+    keep for the backward pass (``nn.remat``).
     """
 
     depth: int
@@ -33,7 +33,7 @@ class Trunk(linen.Module):
     norm_first: bool = True
     epsilon: float = 1e-6
     scan: bool = False
-    remat: bool = False
+    remat: str = "keep"
     dtype: str = "float32"
 
     @linen.compact

@@ -45,7 +45,7 @@ def test_padding_changes_nothing_and_every_parameter_learns(params):
 def test_scanned_and_recomputed_layers_are_the_same(params):
     stacked = {"blocks": jax.tree.map(lambda *leaves: jnp.stack(leaves), params["block_0"], params["block_1"])}
     learned, out = gradients(MODULE, params, tokens(6))
-    other_learned, other = gradients(MODULE.clone(scan=True, remat=True), stacked, tokens(6))
+    other_learned, other = gradients(MODULE.clone(scan=True, remat="recompute"), stacked, tokens(6))
     np.testing.assert_allclose(other.values, out.values, rtol=1e-5, atol=1e-5)
     first = other_learned["blocks"]["near"]["depthwise"]["kernel"][0]
     np.testing.assert_allclose(first, learned["block_0"]["near"]["depthwise"]["kernel"], rtol=1e-4, atol=1e-5)

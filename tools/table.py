@@ -1,10 +1,12 @@
 """The README's table of fusions in one command: ``python tools/table.py experiments/av_sum.py experiments/digits.py``.
 
-Compares every fusion on each recipe, in runs/fusions/RECIPE, where it goes on if it was stopped, and puts the
-accuracies between the two marks of README.md. ``--seeds N`` trains each model so often (5).
+Compares fusions on each recipe, in runs/fusions/RECIPE, where it goes on if it was stopped, and puts the accuracies
+between the two marks of README.md. ``--seeds N`` trains each model so often (5), ``--steps N`` for at most so many
+steps (as the recipe says), both for all recipes or one number for each; ``--fusions NAME ...`` are all but for this.
 """
 
 import argparse
+import dataclasses
 import re
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import mmjax
 from mmjax.cli import recipe
 from mmjax.compare.listing import markdown
 from mmjax.core import UserError
+from mmjax.train import Experiment
 
 README = Path(__file__).parents[1] / "README.md"
 _MARKS = re.compile(r"(<!-- fusions -->\n).*?(<!-- end of fusions -->\n)", re.DOTALL)
@@ -22,14 +25,18 @@ def main(words: list[str]) -> int:
     """Compare, then write. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", metavar="RECIPE.py", nargs="+")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[5])
+    parser.add_argument("--steps", type=int, nargs="+", default=[10**9])
+    parser.add_argument("--fusions", nargs="+", default=[])
     options = parser.parse_args(words)
     found = {}
     try:
-        for path in options.recipes:
+        seeds, steps = (_each(getattr(options, name), options.recipes, name) for name in ("seeds", "steps"))
+        for path, count, most in zip(options.recipes, seeds, steps, strict=True):
             loaded = recipe.load(path)
+            experiment = _within(loaded.experiment, most)
             folder = Path("runs/fusions") / loaded.name
-            found[loaded.name] = mmjax.compare(loaded.experiment, seeds=options.seeds, workdir=folder)
+            found[loaded.name] = mmjax.compare(experiment, seeds=count, fusions=options.fusions, workdir=folder)
     except UserError as error:
         print(f"table: {error}", file=sys.stderr)
         return 2
@@ -41,6 +48,19 @@ def main(words: list[str]) -> int:
         return 1
     README.write_text(_MARKS.sub(lambda marks: marks[1] + "\n" + table + "\n" + marks[2], text), "utf-8")
     return 0
+
+
+def _each(numbers: list[int], recipes: list[str], name: str) -> list[int]:
+    """One number for each recipe. Raises UserError where there are neither as many nor one."""
+    if len(numbers) not in (1, len(recipes)):
+        raise UserError(f"--{name} has {len(numbers)} numbers for {len(recipes)} recipes; give one, or one for each")
+    return numbers * len(recipes) if len(numbers) == 1 else numbers
+
+
+def _within(experiment: Experiment, steps: int) -> Experiment:
+    """The same, of at most so many steps."""
+    run = dataclasses.replace(experiment.run, steps=min(steps, experiment.run.steps))
+    return dataclasses.replace(experiment, run=run)
 
 
 if __name__ == "__main__":

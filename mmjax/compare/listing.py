@@ -145,13 +145,19 @@ def markdown(comparisons: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [name for kind in ("baseline", "experts") for name in names if kinds[name] == kind]
     rows.insert(1, _ALONE)
     rows += sorted((n for n in names if kinds[n] == "fusion"), key=lambda n: -_average(tables.values(), n))
-    lines = [["", *tables], ["---"] * (1 + len(tables))]
+    lines = [["", *(_scale(name, found) for name, found in comparisons.items())], ["---"] * (1 + len(tables))]
     for name in rows:
         lines.append([name, *(_share(table, name) for table in tables.values())])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 _ALONE = "best modality alone"
+
+
+def _scale(name: str, found: Mapping[str, Any]) -> str:
+    """What a comparison is of, and how much it rests on."""
+    seeds = len(found["seeds"])
+    return f"`{name}`: {found['count']:,} rows, {seeds} seed{'s' * (seeds > 1)}, {found['steps']:,} steps"
 
 
 def _average(tables: Iterable[Mapping[str, Any]], name: str) -> float:

@@ -116,7 +116,8 @@ def test_readme_table_has_every_model_and_marks_the_best(compared):
     del other["models"]["late"]
     text = listing.markdown({"one": found, "two": other})
     lines = [[cell.strip() for cell in line.strip("|\n ").split("|")] for line in text.splitlines()]
-    assert lines[0][-2:] == ["one", "two"] and len({len(line) for line in lines[2:]}) == 1
+    told = f"{found['count']} rows, {len(found['seeds'])} seeds, {found['steps']} steps"
+    assert lines[0][-2:] == [f"`one`: {told}", f"`two`: {told}"] and len({len(line) for line in lines[2:]}) == 1
     names = [line[0] for line in lines[2:]]
     assert names[:3] == ["majority", "best modality alone", *[n for n in names if "experts" in n][:1]]
     assert {"late", "bottleneck"} <= set(names) and next(line for line in lines if line[0] == "late")[

@@ -20,7 +20,8 @@ class Sensor:
     ``channels`` names the columns to read, in this order; none are all of those in the first training recording
     (numbered "0", "1", ... where there is no header). A recording without names is taken in order and must have as many
     channels. ``length`` None is the longest training recording, at most 4,096 steps; a longer one keeps
-    its centre. Values are standardised by the training rows' mean and deviation of each channel.
+    its centre. ``channels_first`` is for NPY files and arrays that stand the other way, ``c t``. Values are
+    standardised by the training rows' mean and deviation of each channel.
     """
 
     column: str | None = None
@@ -28,6 +29,7 @@ class Sensor:
     length: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    channels_first: bool = False
 
     kind: ClassVar[str] = "sensor"
 
@@ -96,6 +98,10 @@ class Sensor:
             raise row.bad(f"{what} holds NaN or infinity (step {step + 1}, channel {self.channels[channel]})")
         return values
 
+    def _turned(self, values: np.ndarray) -> np.ndarray:
+        """Time first, whichever way an array stands."""
+        return values.T if self.channels_first and values.ndim == 2 else values
+
     def _named(self, row: Row) -> tuple[tuple[str, ...], np.ndarray] | None:
         """Channel names, empty where the recording has none, and all its values."""
         cell = row.cell(self.column or "")
@@ -104,9 +110,10 @@ class Sensor:
         names: tuple[str, ...] = ()
         if isinstance(cell, str):
             path = row.path(cell)
-            names, values = ((), _npy(row, cell, path)) if path.lower().endswith(".npy") else _csv(row, cell, path)
+            array = path.lower().endswith(".npy")
+            names, values = ((), self._turned(_npy(row, cell, path))) if array else _csv(row, cell, path)
         else:
-            values = np.asarray(cell)
+            values = self._turned(np.asarray(cell))
         what = _shown(row, self.column)
         if values.ndim == 1:
             values = values[:, None]

@@ -26,6 +26,17 @@ def test_channels_are_chosen_and_ordered_by_name(log):
     np.testing.assert_array_equal(field.read(row(log)), [[100, 1], [200, 2], [300, 3], [400, 4]])
 
 
+def test_channels_may_come_first(log, tmp_path):
+    array = np.loadtxt(log, delimiter=",", skiprows=1)
+    np.save(tmp_path / "turned.npy", array.T)
+    straight = fields.Sensor("x").fit(Rows([Row({"x": array}, "rows", 1)]))
+    turned = fields.Sensor("x", channels_first=True).fit(Rows([row(tmp_path / "turned.npy")]))
+    assert turned.shape == straight.shape == (4, 3)
+    expected = straight.read(Row({"x": array}, "rows", 1))
+    np.testing.assert_array_equal(turned.read(row(tmp_path / "turned.npy")), expected)
+    np.testing.assert_array_equal(turned.read(Row({"x": array.T}, "rows", 1)), expected)
+
+
 def test_a_log_in_another_order_of_columns_reads_the_same(log, tmp_path):
     (tmp_path / "other.csv").write_text("c;b;a\n100;10;1\n200;20;2\n300;30;3\n400;40;4\n")
     field = fields.Sensor("x").fit(Rows([row(log)]))

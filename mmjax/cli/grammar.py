@@ -17,6 +17,7 @@ VERBS = {
     "predict": "answer for the rows of a manifest, or for one example from any of its modalities",
     "fit": "train a model for a manifest of your own, without a recipe",
     "compare": "every fusion side by side, with intervals, cost and baselines",
+    "pack": "write a manifest and its files to sharded records, quick to read from anywhere",
     "show": "parameters, FLOPs, memory and shardings of a recipe or a run",
 }
 
@@ -40,8 +41,8 @@ environment:
 """
 
 _EVALUATE = """\
-MANIFEST is CSV, TSV, JSONL or Parquet with the columns that the run was trained on; columns of inputs
-may be missing. The last line on standard output is JSON:
+MANIFEST is CSV, TSV, JSONL or Parquet, or what `mmjax pack` made of one, with the columns that the run was trained on;
+columns of inputs may be missing. The last line on standard output is JSON:
 {"count": n, "heads": {head: {"accuracy": {"value", "low", "high"}, ...}}}.
 """
 
@@ -80,6 +81,17 @@ Tables on standard error; compare.json and compare.html in the folder (runs/NAME
 one). A comparison that was stopped goes on when the same command names its folder. The last line on standard output
 is JSON: {"workdir", "reference", "best", "models": {name: {"accuracy": {"value", "low", "high"}, "f1_macro",
 "calibration_error", "difference", "subsets", "parameters", "flops", "train_seconds", "predict_seconds", ...}}, ...}.
+"""
+
+_PACK = """\
+  mmjax pack train.csv records/train --label finding
+  mmjax pack train.csv gs://bucket/train --label finding --form files
+
+OUT is a folder or any address that fsspec knows. With --form decoded (the default) pictures are kept in uint8 at the
+size and sounds at the rate that the schema has, with --form files each file is kept as it is. A pack that was stopped
+or killed goes on when the same command is given again. The records hold the schema and the label names, and train as
+`datasets.Records("OUT")`. The last line on standard output is JSON:
+{"records", "rows", "shards", "rejects": [{"row", "file", "reason"}]}.
 """
 
 _SHOW = """\
@@ -238,6 +250,23 @@ def _compare(words: list[str]) -> Options:
     return Options(verb="compare", what=what, overrides=overrides, help=wants_help, **vars(options))
 
 
+def _pack(words: list[str]) -> Options:
+    parser = _verb("pack", "MANIFEST OUT [--label COLUMN] [--form decoded|files] [--rows N]", _PACK)
+    parser.add_argument("out", metavar="OUT", help="a new folder or address, or one to go on in")
+    parser.add_argument("--label", metavar="COLUMN", help="the column to learn")
+    parser.add_argument("--form", metavar="FORM", default="decoded", help="decoded, or files: each as it is")
+    parser.add_argument("--rows", metavar="N", type=int, default=0, help="rows of a shard (about 64 MB of them)")
+    parser.add_argument("--on_bad_row", metavar="WAY", default="stop", help="stop, or quarantine: left out and listed")
+    manifest, rest, wants_help = _first(parser, words, "MANIFEST")
+    if wants_help:
+        parser.print_help()
+        sys.exit(0)
+    options, words = parser.parse_known_args(rest)
+    if words:
+        parser.unknown(words)
+    return Options(verb="pack", what=manifest, **vars(options))
+
+
 def _evaluate(words: list[str]) -> Options:
     parser = _verb("evaluate", "DIR --data MANIFEST [--where COLUMN=VALUE ...]", _EVALUATE)
     parser.add_argument("--data", metavar="MANIFEST", help="what to measure on")
@@ -298,5 +327,6 @@ _READERS = {
     "predict": _predict,
     "fit": _fit,
     "compare": _compare,
+    "pack": _pack,
     "show": _show,
 }

@@ -102,7 +102,11 @@ def _trained(experiment: mmjax.train.Experiment, workdir: str) -> int:
 
 def evaluate(options: Options) -> int:
     """Measure a run on a manifest."""
+    packed = "://" in options.data or Path(options.data).is_dir()
+    if packed and options.where:
+        raise UserError(f"--where is for a manifest; {options.data} is packed")
     data = mmjax.datasets.Manifest(options.data, where=options.where)
+    data = mmjax.datasets.Records(options.data) if packed else data
     found = mmjax.evaluate(options.workdir, data, tell=grammar.complain)
     _show(*report.evaluation(options.data, found))
     _say(found)
@@ -131,6 +135,17 @@ def predict(options: Options) -> int:
     what = [given.manifest] if given.manifest else []
     for record in predictor(*what, on_bad_row=given.on_bad_row, **parts):
         _say(record)
+    return 0
+
+
+def pack(options: Options) -> int:
+    """A manifest and its files to records."""
+    data = mmjax.datasets.Manifest(options.what, label=options.label, on_bad_row=options.on_bad_row)
+
+    def tell(done: int, total: int) -> None:
+        print(f"\r{done:,} of {total:,} rows", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    _say(mmjax.data.records.pack(data, options.out, form=options.form, rows=options.rows, tell=tell))
     return 0
 
 

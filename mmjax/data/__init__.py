@@ -1,6 +1,7 @@
 """From files to batches, on the host and in numpy.
 
-datasets     where examples come from: Manifest, Arrays, Tfds, Digits, rows given by hand
+datasets     where examples come from: Manifest, Records, Arrays, Tfds, Digits, rows given by hand
+records      rows packed into sharded files that carry their own pictures and recordings
 fields       kinds of columns, and how each becomes an array
 tokenizers   texts to numbers
 transforms   what training does to an example

@@ -48,11 +48,16 @@ class Column:
             sizes.append(0 if value is None else value.nbytes)
         return float(np.mean(sizes)) * self.distinct if sizes else 0.0
 
-    def decode(self, start: int, stop: int) -> None:
-        """Read the distinct cells from ``start`` up to ``stop``, keeping complaints for ``faults``."""
-        for slot in range(start, min(stop, self.distinct)):
+    def decode(self, start: int, stop: int, rows: Sequence[Row] | None = None) -> None:
+        """Read the distinct cells from ``start`` up to ``stop``, keeping complaints for ``faults``.
+
+        rows: those that hold them, where they were made already.
+        """
+        slots = range(start, min(stop, self.distinct))
+        for slot in slots:
+            row = self._rows[self._firsts[slot]] if rows is None else rows[slot - start]
             try:
-                self._decoded[slot] = self._read(self._rows[self._firsts[slot]], slot)
+                self._decoded[slot] = self._read(row, slot)
             except BadRow as bad:
                 self._bad[slot] = bad
 
@@ -92,10 +97,12 @@ class Column:
         return twin
 
     def __getitem__(self, i: int) -> np.ndarray | None:
-        slot = int(self._slots[i])
-        if self._values is None:
-            return self._read(self._rows[self._kept[i]], slot)
-        return self._values[slot]
+        """The example of a column that was decoded."""
+        return self._values[int(self._slots[i])]
+
+    def read(self, i: int, row: Row) -> np.ndarray | None:
+        """The example of one that was not, from its row."""
+        return self._read(row, int(self._slots[i]))
 
     def _read(self, row: Row, slot: int) -> np.ndarray | None:
         value = self.field.read(row)

@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import os
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +15,7 @@ from mmjax.core import Batch, Signal, UserError
 from mmjax.data.column import Column
 from mmjax.data.fields.field import Field
 from mmjax.data.schema import Schema
-from mmjax.data.sources import BadRow, Lazy, Row, Rows, Source, fatal, nearest
+from mmjax.data.sources import BadRow, Lazy, Row, Rows, Source, fatal, nearest, taken
 
 _CHUNK = 64  # cells a thread decodes at a time
 
@@ -64,11 +64,24 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
             return [self[k] for k in range(*i.indices(len(self)))]
         if not -len(self) <= i < len(self):
             raise IndexError(f"{self.name} has {len(self)} examples, no number {i}")
-        i = int(i) % len(self)
+        return self.take([int(i) % len(self)])[0]
+
+    def take(self, numbers: Sequence[int] | np.ndarray) -> list[dict[str, dict[str, np.ndarray | None]]]:
+        """The examples of these numbers; of rows that are made when asked for, each is made once."""
+        numbers = [int(i) for i in numbers]
+        if self.cached:
+            return [self._example(lambda column, i=i: column[i]) for i in numbers]
+        rows = taken(self._source.rows, [self._kept[i] for i in numbers])
+        return [
+            self._example(lambda column, i=i, row=row: column.read(i, row))
+            for i, row in zip(numbers, rows, strict=True)
+        ]
+
+    def _example(self, read: Callable[[Column], np.ndarray | None]) -> dict[str, dict[str, np.ndarray | None]]:
         example: dict[str, dict[str, np.ndarray | None]] = {"inputs": {}, "targets": {}}
         try:
             for (part, name), column in self._columns.items():
-                example[part][name] = column[i]
+                example[part][name] = read(column)
         except BadRow as bad:
             self._reject(bad)
             for part, name in self._columns:
@@ -92,7 +105,7 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
         """The examples of these numbers, then padding rows, wholly masked, up to ``pad_to``."""
         rows = np.asarray(rows, np.int64)
         if not self.cached or (pad_to or 0) > len(rows):
-            return self.collate([self[int(i)] for i in rows], pad_to=pad_to)
+            return self.collate(self.take(rows), pad_to=pad_to)
         signals: dict[str, dict[str, Signal]] = {"inputs": {}, "targets": {}}
         for (part, name), column in self._columns.items():
             signals[part][name] = column.field.batch(column.take(rows))
@@ -143,10 +156,12 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
     def fingerprint(self) -> str:
         """Another one where rows were added, lost or reordered, or cells changed; files that cells name are not read.
 
-        Of rows that are made when asked for, their number alone counts.
+        Of rows that are made when asked for, their number counts, and their digest where they have one.
         """
         digest = hashlib.sha256(str(len(self)).encode())
-        if not isinstance(self._source.rows, Lazy):
+        if isinstance(self._source.rows, Lazy):
+            digest.update(self._source.rows.digest.encode())
+        else:
             columns = sorted({column for held in self._columns.values() for column in held.field.columns})
             for i in range(len(self)):
                 cells = self.row(i).cells
@@ -173,8 +188,17 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
 
     def _decode(self, kept: list[int]) -> list[int]:
         """Fill every column; the numbers of the rows of which every cell is good."""
+        rows, columns = self._source.rows, self._columns.values()
+
+        def chunk(start: int) -> None:  # of rows that are made, which have no cell in common
+            made = taken(rows, kept[start : start + _CHUNK])
+            for column in columns:
+                column.decode(start, start + _CHUNK, made)
+
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for column in self._columns.values():
+            if isinstance(rows, Lazy):
+                list(pool.map(chunk, range(0, len(kept), _CHUNK)))
+            for column in columns if not isinstance(rows, Lazy) else ():
                 starts = range(0, column.distinct, _CHUNK)
                 list(pool.map(lambda start, column=column: column.decode(start, start + _CHUNK), starts))
         faults: dict[int, BadRow] = {}

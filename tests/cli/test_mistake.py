@@ -162,6 +162,7 @@ def test_quarantine_leaves_out_counts_and_lists(things, say):
 
 # What is asked of a finished run, and what the line must name. {d} is the folder of its data.
 ASKED = {
+    "packed rows that are none": (["evaluate", "{d}/run", "--data", "{t}"], "holds no records"),
     "a folder without a run": (["evaluate", "{t}", "--data", "{d}/val.csv"], "not a run folder"),
     "no such folder": (["predict", "{t}/none", "{d}/val.csv"], "none"),
     "a missing manifest": (["evaluate", "{d}/run", "--data", "{t}/none.csv"], "none.csv does not exist"),
@@ -180,6 +181,12 @@ ASKED = {
     "a word for a number": (["predict", "{d}/run", "--facts", "age=old"], "age is 'old'"),
     "a run for a recipe": (["train", "{d}/run"], "no such recipe"),
     "flags for a finished run": (["show", "{d}/run", "--run.steps", "3"], "finished run"),
+    "nothing to pack": (["pack", "{t}/none.csv", "{t}/out"], "none.csv does not exist"),
+    "a file for packed rows": (["pack", "{d}/val.csv", "{d}/recipe.py"], "recipe.py cannot be written to"),
+    "a full folder for packed rows": (["pack", "{d}/val.csv", "{d}/pictures"], "choose another OUT"),
+    "an unknown form": (["pack", "{d}/val.csv", "{t}/out", "--form", "zip"], "it can be decoded or files"),
+    "an unknown storage": (["pack", "{d}/val.csv", "xx://out"], "xx://out cannot be looked into"),
+    "where for packed rows": (["evaluate", "{d}/run", "--data", "{t}", "--where", "organ=ear"], "--where"),
     "nothing to show": (["show", "{t}/none.py"], "no such recipe"),
 }
 

@@ -38,6 +38,15 @@ def test_train_evaluate_predict(things, say):
     assert right / 8 == pytest.approx(told["evaluations"]["val"]["heads"]["label"]["accuracy"]["value"])
 
 
+def test_packed_rows_are_measured_as_their_manifest(trained, tmp_path, say):
+    manifest = trained.parent / "val.csv"
+    status, (told,), err = say("pack", manifest, tmp_path / "val", "--label", "label", "--form", "files", "--rows", "3")
+    assert status == 0 and err.endswith("8 of 8 rows\n")
+    assert told == {"records": str(tmp_path / "val"), "rows": 8, "shards": 3, "rejects": []}
+    (_, (packed,), _), (_, (rows,), _) = (say("evaluate", trained, "--data", x) for x in (tmp_path / "val", manifest))
+    assert packed == rows
+
+
 def test_a_run_goes_on(things, say):
     assert say("train", "recipe.py", "--workdir", "w", "--run.steps", "2")[0] == 0
     status, (told,), _ = say("train", "recipe.py", "--workdir", "w", "--run.steps", "4")

@@ -75,11 +75,19 @@ class Audio:
                 raise row.bad(f"{what} is too short to resample from {rate} to {self.rate} Hz")
         return np.ascontiguousarray(wave, np.float32)
 
+    def decoded(self, row: Row) -> Any:
+        """A cell that ``read`` takes for the row's own without any file; None where it is missing."""
+        wave = self.read(row)
+        return None if wave is None else (wave, self.rate)
+
     def batch(self, examples: Sequence[np.ndarray | None] | np.ndarray) -> Signal:
         return padded(examples, self.shape, np.float32, centre=True)
 
     def cuts(self, example: np.ndarray) -> bool:
         return len(example) > self.shape[0]
+
+    def units(self, example: np.ndarray) -> int:
+        return min(len(example), self.shape[0])
 
     def describe(self) -> str:
         return f"{self.seconds:g} s at {self.rate:,} Hz"

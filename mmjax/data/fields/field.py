@@ -44,6 +44,10 @@ class Field(Protocol):
         """Whether ``batch`` will have to shorten this example."""
         ...
 
+    def units(self, example: np.ndarray) -> int:
+        """How much of a row it takes, in the unit of the signal's mask, once ``batch`` has shortened it."""
+        ...
+
     def describe(self) -> str:
         """The learned facts in one line, for people."""
         ...

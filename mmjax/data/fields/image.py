@@ -86,6 +86,10 @@ class Image:
             return self._decoded(row, cell)
         return self.fitted(_array(row, self.column, cell))
 
+    def decoded(self, row: Row) -> Any:
+        """A cell that ``read`` takes for the row's own without any file; None where it is missing."""
+        return self.read(row)
+
     def batch(self, examples: Sequence[np.ndarray | None] | np.ndarray) -> Signal:
         present = np.array([example is not None for example in examples], bool)
         if isinstance(examples, np.ndarray):
@@ -97,6 +101,9 @@ class Image:
 
     def cuts(self, example: np.ndarray) -> bool:
         return False
+
+    def units(self, example: np.ndarray) -> int:
+        return 1
 
     def describe(self) -> str:
         height, width = pair(self.size)

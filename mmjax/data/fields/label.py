@@ -75,6 +75,9 @@ class Class:
     def cuts(self, example: np.ndarray) -> bool:
         return False
 
+    def units(self, example: np.ndarray) -> int:
+        return 1
+
     def describe(self) -> str:
         return _listed(self.names, "classes")
 
@@ -144,6 +147,9 @@ class Classes:
 
     def cuts(self, example: np.ndarray) -> bool:
         return False
+
+    def units(self, example: np.ndarray) -> int:
+        return len(example)
 
     def describe(self) -> str:
         return _listed(self.names, "labels, any number of them")

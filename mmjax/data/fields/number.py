@@ -55,5 +55,8 @@ class Number:
     def cuts(self, example: np.ndarray) -> bool:
         return False
 
+    def units(self, example: np.ndarray) -> int:
+        return 1
+
     def describe(self) -> str:
         return f"a number, {self.mean:.4g}±{self.std:.3g}"

@@ -70,11 +70,18 @@ class Sensor:
             return None
         return ((values - np.asarray(self.mean)) / np.asarray(self.std)).astype(np.float32)
 
+    def decoded(self, row: Row) -> Any:
+        """A cell that ``read`` takes for the row's own without any file; None where it is missing."""
+        return self._raw(row)
+
     def batch(self, examples: Sequence[np.ndarray | None] | np.ndarray) -> Signal:
         return padded(examples, self.shape, np.float32, centre=True)
 
     def cuts(self, example: np.ndarray) -> bool:
         return len(example) > self.shape[0]
+
+    def units(self, example: np.ndarray) -> int:
+        return min(len(example), self.shape[0])
 
     def describe(self) -> str:
         return f"{self.length} steps of {', '.join(self.channels)}"

@@ -85,6 +85,9 @@ class Table:
     def cuts(self, example: np.ndarray) -> bool:
         return False
 
+    def units(self, example: np.ndarray) -> int:
+        return len(example)
+
     def describe(self) -> str:
         numbers = [
             f"{name} {mean:.3g}±{std:.3g}" for name, mean, std in zip(self.numbers, self.means, self.stds, strict=True)

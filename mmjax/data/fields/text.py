@@ -71,6 +71,9 @@ class Text:
     def cuts(self, example: np.ndarray) -> bool:
         return len(example) > self.shape[0]
 
+    def units(self, example: np.ndarray) -> int:
+        return min(len(example), self.shape[0])
+
     def describe(self) -> str:
         return f"{self.tokenizer.describe()}, up to {self.length} a text"
 

@@ -91,6 +91,10 @@ class Video:
         picture = self._picture
         return np.stack([picture.fitted(frame) for frame in video])
 
+    def decoded(self, row: Row) -> Any:
+        """A cell that ``read`` takes for the row's own without any file; None where it is missing."""
+        return self.read(row)
+
     def batch(self, examples: Sequence[np.ndarray | None] | np.ndarray) -> Signal:
         kinds = {example.dtype for example in examples if example is not None}
         signal = padded(examples, self.shape, np.float32 if kinds - {np.dtype(np.uint8)} else np.uint8, centre=False)
@@ -98,6 +102,9 @@ class Video:
 
     def cuts(self, example: np.ndarray) -> bool:
         return False
+
+    def units(self, example: np.ndarray) -> int:
+        return len(example)
 
     def describe(self) -> str:
         return f"{self.frames} frames of {self._picture.describe()}"

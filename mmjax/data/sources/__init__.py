@@ -4,7 +4,7 @@ from mmjax.data.sources.given import given
 from mmjax.data.sources.manifest import read, select, spelled
 from mmjax.data.sources.place import find, nearest, shared
 from mmjax.data.sources.row import BadRow, Row, Rows, fatal
-from mmjax.data.sources.source import Lazy, Source
+from mmjax.data.sources.source import Lazy, Source, taken
 
 __all__ = [
     "BadRow",
@@ -20,4 +20,5 @@ __all__ = [
     "select",
     "shared",
     "spelled",
+    "taken",
 ]

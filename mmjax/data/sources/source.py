@@ -18,11 +18,16 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Lazy(Sequence[Row]):
-    """``length`` rows, each made by ``cells(i)`` when asked for, so that nothing is held twice."""
+    """``length`` rows, each made by ``cells(i)`` when asked for, so that nothing is held twice.
+
+    many: makes several at once, where that is quicker. digest: tells these rows from others of the same number.
+    """
 
     name: str
     length: int
     cells: Callable[[int], Mapping[str, Any]]
+    many: Callable[[Sequence[int]], Sequence[Mapping[str, Any]]] | None = None
+    digest: str = ""
 
     def __len__(self) -> int:
         return self.length
@@ -37,3 +42,13 @@ class Lazy(Sequence[Row]):
 
     def __iter__(self) -> Iterator[Row]:
         return (self[i] for i in range(self.length))
+
+    def taken(self, numbers: Sequence[int]) -> list[Row]:
+        """These rows, made together."""
+        made = self.many(numbers) if self.many else [self.cells(i) for i in numbers]
+        return [Row(cells, self.name, i + 1) for i, cells in zip(numbers, made, strict=True)]
+
+
+def taken(rows: Sequence[Row], numbers: Sequence[int]) -> list[Row]:
+    """These of the rows, each of them made once."""
+    return rows.taken(numbers) if isinstance(rows, Lazy) else [rows[i] for i in numbers]

@@ -6,12 +6,17 @@ once; here it counts as often as it runs.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 from jax.extend import core
+from jax.interpreters import partial_eval
+
+_AGAIN = "rematted_computation"  # jax's own name for what a checkpoint computes once more
+_CAUSAL = re.compile(r"\bcausal\b")  # derivatives wrap names: transpose(jvp(causal))
 
 
 def count(function: Callable[..., Any], *args: Any) -> int:
@@ -25,6 +30,25 @@ def by_scope(function: Callable[..., Any], *args: Any) -> Counter[tuple[str, ...
     A ``while`` loop, whose length no jaxpr knows, counts as one turn; a ``cond`` as its longest branch.
     """
     return _jaxpr(jax.make_jaxpr(function)(*args).jaxpr)
+
+
+def useful(function: Callable[..., Any], *args: Any) -> int:
+    """Operations that a training step cannot do without: what utilisation of the hardware (MFU) is measured by.
+
+    What is computed a second time to save memory is not counted, a product in a scope named ``causal`` counts half,
+    since half of its entries are masked, and what no output needs, as the gradients of frozen parts, is not counted.
+    """
+    return of_jaxpr(jax.make_jaxpr(function)(*args))
+
+
+def of_jaxpr(closed: core.ClosedJaxpr) -> int:
+    """``useful`` operations of what is traced already."""
+    needed, _ = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
+    return sum(
+        operations // 2 if any(_CAUSAL.search(part) for part in scope) else operations
+        for scope, operations in _jaxpr(needed).items()
+        if _AGAIN not in scope
+    )
 
 
 def _jaxpr(jaxpr: core.Jaxpr) -> Counter[tuple[str, ...]]:

@@ -72,3 +72,39 @@ def test_scopes_are_the_modules():
     counted = flops.by_scope(Net().apply, params, x)
     found = {name: sum(n for scope, n in counted.items() if name in scope) for name in ("first", "second")}
     assert found == {"first": 2 * 2 * 5 * 4, "second": 2 * 2 * 4 * 3}
+
+
+def test_what_is_computed_again_is_of_no_use():
+    def loss(w, x):
+        return jnp.sum(jax.checkpoint(lambda w, x: jnp.tanh(jnp.tanh(x @ w) @ w))(w, x))
+
+    gradient = jax.value_and_grad(loss)
+    once, w, x = 2 * 5 * 4 * 4, array(4, 4), array(5, 4)
+    assert flops.useful(gradient, w, x) == (2 + 1 + 2) * once
+    assert flops.count(gradient, w, x) == (2 + 2 + 3) * once
+
+
+def test_frozen_parts_are_only_run_forward():
+    def loss(w, x):
+        return jnp.sum(jnp.tanh(jnp.tanh(x @ jax.lax.stop_gradient(w["tower"])) @ w["head"]))
+
+    w, x = {"tower": array(4, 8), "head": array(8, 3)}, array(5, 4)
+    tower, head = 2 * 5 * 4 * 8, 2 * 5 * 8 * 3
+    assert flops.useful(jax.grad(loss), w, x) == tower + 2 * head
+    # Gradients that nobody asks for are not needed either.
+    assert flops.useful(lambda w, x: jax.grad(lambda w: jnp.sum((x @ w["tower"]) @ w["head"]))(w)["head"], w, x) == (
+        tower + head
+    )
+
+
+def test_causal_attention_counts_half():
+    from mmjax import nn as layers
+
+    values = array(2, 6, 8)
+    counts = []
+    for causal in (False, True):
+        layer = layers.Attention(heads=2, causal=causal)
+        params = jax.eval_shape(layer.init, jax.random.key(0), values)
+        counts.append(flops.useful(jax.grad(lambda p, v, layer=layer: jnp.sum(layer.apply(p, v))), params, values))
+    # Forward two products of queries with keys and with values, backward four.
+    assert counts[0] - counts[1] == 6 * (2 * 2 * 6 * 6 * 8) // 2

@@ -41,7 +41,7 @@ NARROW = {
     "objectives": {"core"},
     "metrics": {"core"},
     "flops": {"core"},
-    "train": {"core", "objectives", "metrics", "data"},
+    "train": {"core", "objectives", "metrics", "flops", "data"},
 }
 SIDE_TOWERS = {"data": 4}  # open to rooms from this floor up
 
@@ -49,7 +49,10 @@ JIT_FROM = 4  # the lowest floor where jax.jit may stand
 # The engine's hands on the world: the only files below floor 5 that may touch clocks, files and devices.
 ENGINE = {
     f"train/{name}"
-    for name in ("loop", "log", "report", "checkpoint", "folder", "place", "sharding", "signals", "summary", "seeds")
+    for name in (
+        *("loop", "log", "report", "checkpoint", "folder", "place", "sharding", "signals", "summary", "seeds"),
+        *("ledger", "profile"),
+    )
 }
 FORBIDDEN_NAMES = {"util", "common", "helper", "misc", "base", "registry", "factory"}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60

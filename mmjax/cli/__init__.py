@@ -13,14 +13,20 @@ from collections.abc import Sequence
 
 from mmjax.cli import grammar
 
+_CACHE = 4 * 2**30  # bytes of compiled programs; the longest unused go first
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
+    own = arguments is None
     if arguments is None:
         _hush()
         arguments = sys.argv[1:]
     try:
-        return _run(grammar.parse(list(arguments)))
+        options = grammar.parse(list(arguments))
+        if own:
+            _keep_compiled()
+        return _run(options)
     except SystemExit as done:  # after --help, --version or one line about a mistake
         return int(done.code or 0)
     except BrokenPipeError:
@@ -35,6 +41,21 @@ def _hush() -> None:
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+
+
+def _keep_compiled() -> None:
+    """Keep what is compiled for the next run, in a process that is the command's own, unless jax is told otherwise."""
+    import jax
+
+    folder = os.environ.get("MMJAX_CACHE", os.path.join(_caches(), "mmjax", f"jax-{jax.__version__}"))
+    if folder and jax.config.values["jax_compilation_cache_dir"] is None:
+        jax.config.update("jax_compilation_cache_dir", os.path.abspath(os.path.expanduser(folder)))
+        jax.config.update("jax_compilation_cache_max_size", _CACHE)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def _caches() -> str:
+    return os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
 
 
 def _run(options: grammar.Options) -> int:

@@ -29,11 +29,15 @@ flag, named by the way to it:
   mmjax train experiments/digits.py --help          lists the flags of this recipe
 
 The run folder (runs/RECIPE-N unless --workdir names one) holds all that `evaluate` and `predict` need. A run
-that was stopped or killed goes on when the same command names its folder with --workdir.
+that was stopped or killed goes on when the same command names its folder with --workdir. Its goodput.json tells
+where the time went; with --profile 10:15 its folder `profile` has a trace of these steps, which ui.perfetto.dev,
+TensorBoard and XProf show.
 
 The last line on standard output is JSON: {"workdir", "step", "seconds", "evaluations": {name: metrics}}.
 
 environment:
+  MMJAX_CACHE       where compiled programs are kept between runs (default mmjax in the user's cache folder; empty
+                    keeps none)
   MMJAX_DATA        where relative paths of recipes are looked for next (default ../shared/data)
   JAX_PLATFORMS     cpu, cuda or tpu; by default the fastest there is. --mesh.data, --mesh.fsdp and
                     --mesh.tensor spread the run over the devices
@@ -179,11 +183,23 @@ def _first(parser: Parser, words: list[str], name: str) -> tuple[str, list[str],
 
 
 def _train(words: list[str]) -> Options:
-    parser = _verb("train", "RECIPE.py [--workdir DIR] [--FIELD VALUE ...]", _TRAIN)
+    parser = _verb("train", "RECIPE.py [--workdir DIR] [--profile A:B] [--FIELD VALUE ...]", _TRAIN)
     parser.add_argument("--workdir", metavar="DIR", help="the run folder, new or to go on in")
+    parser.add_argument("--profile", metavar="A:B", help="record steps A to B with jax's profiler")
     recipe, rest, wants_help = _first(parser, words, "RECIPE.py")
     options, overrides = parser.parse_known_args(rest)
-    return Options(verb="train", recipe=recipe, overrides=overrides, help=wants_help, workdir=options.workdir)
+    window = None if options.profile is None else _window(options.profile, parser)
+    return Options(
+        verb="train", recipe=recipe, overrides=overrides, help=wants_help, workdir=options.workdir, profile=window
+    )
+
+
+def _window(text: str, parser: Parser) -> tuple[int, int]:
+    """``10:15`` as the first and the last step."""
+    first, _, last = text.partition(":")
+    if not (first.isdecimal() and last.isdecimal()):
+        parser.error(f"--profile wants the first and the last step as A:B, got {text!r}")
+    return int(first), int(last)
 
 
 def _show(words: list[str]) -> Options:

@@ -27,7 +27,7 @@ def train(options: Options) -> int:
     if options.help:
         return _help(loaded, prog)
     experiment = override.apply(loaded.experiment, options.overrides, prog=prog)
-    return _trained(experiment, options.workdir or _fresh(loaded.name))
+    return _trained(experiment, options.workdir or _fresh(loaded.name), profile=options.profile)
 
 
 def fit(options: Options) -> int:
@@ -80,9 +80,9 @@ def _mine(options: Options) -> recipe.Recipe:
     return recipe.Recipe(Path(options.what).stem, f"{options.label} from {options.what}", built)
 
 
-def _trained(experiment: mmjax.train.Experiment, workdir: str) -> int:
+def _trained(experiment: mmjax.train.Experiment, workdir: str, *, profile: tuple[int, int] | None = None) -> int:
     try:
-        result = mmjax.train(experiment, workdir=workdir)
+        result = mmjax.train(experiment, workdir=workdir, profile=profile)
     except mmjax.train.Interrupted as stop:
         grammar.complain(str(stop))
         return stop.status
@@ -181,7 +181,7 @@ def _here(experiment: mmjax.train.Experiment) -> mmjax.train.Experiment:
 def _help(loaded: recipe.Recipe, prog: str) -> int:
     # A reader that is no terminal has no width, and a flag in two lines could not be found.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
-    options = {"train": " [--workdir DIR]", "fit": " [--workdir DIR] [--val FILE]"}
+    options = {"train": " [--workdir DIR] [--profile A:B]", "fit": " [--workdir DIR] [--val FILE]"}
     options["compare"] = " [--workdir DIR] [--seeds N] [--fusions A,B] [--head NAME] [--evaluator NAME]"
     console.print(f"usage: {prog}{options.get(prog.split()[1], '')} [--FIELD VALUE ...]\n", markup=False)
     console.print(listing.flags(loaded.experiment, about=loaded.about))

@@ -63,9 +63,10 @@ class Attention(linen.Module):
             bias = position.Relative(self.relative, name="relative")(places, self.heads).astype(query.dtype)
         value = split("value", context, kv_heads)
         reach = (self.band - 1, 0 if self.causal else self.band - 1) if self.band else None
-        mixed = jax.nn.dot_product_attention(
-            query, key, value, bias, allowed, is_causal=self.causal, local_window_size=reach
-        )
+        with jax.named_scope("causal" if self.causal else "whole"):  # by which its operations are counted (mmjax.flops)
+            mixed = jax.nn.dot_product_attention(
+                query, key, value, bias, allowed, is_causal=self.causal, local_window_size=reach
+            )
         return linen.DenseGeneral(width, axis=(-2, -1), dtype=jnp.dtype(self.dtype), name="out")(mixed)
 
     def _check(self, width: int, *, alone: bool) -> None:

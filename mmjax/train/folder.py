@@ -94,6 +94,10 @@ class Folder:
 
         return self._value(SCHEMA, Schema)
 
+    def step(self) -> int:
+        """The last step that is saved, 0 for none; only looks, and so may look before the folder is there."""
+        return checkpoint.latest(self.path / CHECKPOINTS)
+
     def weights(self, mesh: jax.sharding.Mesh | None = None) -> dict[str, Any]:
         """Variables for ``model.apply`` at the last saved step, whole on each device of ``mesh`` (None: on one)."""
         experiment = self.experiment()
@@ -116,7 +120,7 @@ class Folder:
             if name not in _FREE:
                 agree(old[name], new[name], name, self.path)
         agree(old["run"]["seed"], new["run"]["seed"], "run.seed", self.path)
-        done = checkpoint.latest(self.path / CHECKPOINTS)
+        done = self.step()
         if done > experiment.run.steps:
             raise UserError(
                 f"{self.path} has done {done} steps already, and run.steps={experiment.run.steps}; "

@@ -17,13 +17,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from mmjax import flops
 from mmjax.core import UserError
 from mmjax.data import pipeline
 from mmjax.train import checkpoint, place, sharding, state
 from mmjax.train.experiment import Experiment
 from mmjax.train.folder import CHECKPOINTS, Folder
+from mmjax.train.ledger import Ledger
 from mmjax.train.log import Log
 from mmjax.train.prepare import Prepared, prepare
+from mmjax.train.profile import PROFILE, Profile
 from mmjax.train.signals import Interrupted, Wish
 from mmjax.train.summary import introduction, summarise
 
@@ -40,25 +43,30 @@ class Result:
     schema: Any = field(repr=False)
 
 
-def train(experiment: Experiment, *, workdir: str | Path | None = None, quiet: bool = False) -> Result:
+def train(experiment: Experiment, *, workdir: str | Path | None = None, quiet: bool = False,
+          profile: tuple[int, int] | None = None) -> Result:  # fmt: skip
     """Train, evaluate and report; go on where ``workdir`` holds a checkpoint of the same experiment.
 
-    Without ``workdir`` nothing is written. Raises UserError for input that can't be used (nothing is
-    written then), FloatingPointError where the loss stops being finite, and Interrupted when asked
-    to stop (after saving).
+    profile: the first and the last of the steps that jax's profiler records into ``workdir/profile``. Without
+    ``workdir`` nothing is written. Raises UserError for input that can't be used (nothing is written then),
+    FloatingPointError where the loss stops being finite, and Interrupted when asked to stop (after saving).
     """
     begun = time.monotonic()
     folder = Folder(Path(workdir)) if workdir is not None else None
-    with contextlib.ExitStack() as held:
+    recorder = Profile(profile, folder and folder.path / PROFILE)
+    recorder.check(folder.step() if folder is not None else 0, experiment.run.steps)
+    with contextlib.ExitStack() as held, Ledger() as ledger:
         prepared = _begin(experiment, folder, held)
-        with Wish() as wish, jax.set_mesh(prepared.mesh):
-            loop = _Loop(prepared, folder, wish, quiet=quiet)
+        with Wish() as wish, jax.set_mesh(prepared.mesh), contextlib.closing(recorder):
+            loop = _Loop(prepared, folder, wish, ledger, recorder, quiet=quiet)
             final, evaluations = loop.run()
         _write_rejects(prepared, folder)  # again: rows that are read when asked for turn out bad only then
         seconds = time.monotonic() - begun
         step, weights = int(final.step), state.weights(final)
         report = {"workdir": workdir and str(workdir), "step": step, "seconds": round(seconds, 2)}
-        summarise(prepared, folder, report | {"evaluations": evaluations}, weights=weights, quiet=quiet)
+        report["evaluations"] = evaluations
+        with ledger.spent("evaluate"):
+            summarise(prepared, folder, report, weights=weights, ledger=ledger, quiet=quiet)
     return Result(report["workdir"], step, seconds, evaluations, weights, prepared.schema)
 
 
@@ -83,10 +91,12 @@ def _begin(experiment: Experiment, folder: Folder | None, held: contextlib.ExitS
 
 
 class _Loop:
-    """One run's moving parts: state, data, log and checkpoints."""
+    """One run's moving parts: state, data, log, ledger and checkpoints."""
 
-    def __init__(self, prepared: Prepared, folder: Folder | None, wish: Wish, *, quiet: bool):
+    def __init__(self, prepared: Prepared, folder: Folder | None, wish: Wish, ledger: Ledger, profile: Profile, *,
+                 quiet: bool):  # fmt: skip
         self.p, self.run_, self.folder, self.wish, self.quiet = prepared, prepared.experiment.run, folder, wish, quiet
+        self.ledger, self.profile = ledger, profile
         self.pending: list[dict[str, jax.Array]] = []
         self.rate = jax.jit(prepared.experiment.optim.rate(self.run_.steps))
 
@@ -97,15 +107,18 @@ class _Loop:
         batches = pipeline.stream(self.p.examples, batch=data.batch, seed=data.seed, augment=data.augment, shard=shard)
         with contextlib.closing(batches), self._checkpoints() as saved:
             now, start = self._start(saved, batches)
+            self.ledger.resume(self._first_folder(), start)
             with self._log(start) as log, jax.transfer_guard("disallow"):
                 for line in introduction(self.p, start):
                     log.say(line)
-                for step in range(start + 1, self.run_.steps + 1):
-                    now, metrics = self.p.step(now, place.put(next(batches), self.p.mesh))
-                    self.pending.append(metrics)
-                    log.tick(step)
-                    self._after(step, start, now, batches, log, saved)
-                evaluations = self._evaluate(now, log)
+                with self.ledger.spent("step"):
+                    for step in range(start + 1, self.run_.steps + 1):
+                        now = self._step(step, now, batches)
+                        log.tick(step)
+                        self._after(step, start, now, batches, log, saved)
+                self.ledger.work(self._operations(), list(self.p.mesh.devices.flat))
+                with self.ledger.spent("evaluate"):
+                    evaluations = self._evaluate(now, log)
         return now, evaluations
 
     def _start(self, saved: checkpoint.Checkpoints | None, batches: Any) -> tuple[state.TrainState, int]:
@@ -116,6 +129,21 @@ class _Loop:
         key = jax.random.key(self.run_.seed)
         return jax.jit(self.p.init, out_shardings=self.p.shardings)(key), 0
 
+    def _step(self, step: int, now: state.TrainState, batches: Any) -> state.TrainState:
+        with self.ledger.spent("data"):
+            batch = place.put(next(batches), self.p.mesh)
+        with self.profile.step(step, now):
+            now, metrics = self.p.step(now, batch)
+        self.profile.after(step, now)
+        self.pending.append(metrics)
+        self.ledger.done(step)
+        return now
+
+    def _operations(self) -> int:
+        """What a step cannot do without; it was traced as it was compiled, and is not traced again."""
+        example = self.p.schema.example(self.p.experiment.data.batch)
+        return flops.of_jaxpr(self.p.step.trace(self.p.shapes, example).jaxpr)
+
     def _after(self, step: int, start: int, now: Any, batches: Any, log: Log, saved: Any) -> None:
         """What is due after a step: log, save, evaluate, leave."""
         last = step == self.run_.steps
@@ -124,14 +152,19 @@ class _Loop:
         if due or leaving:
             self._flush(step, log)
         if saved is not None and (last or leaving or _due(step, self.run_.save_every)):
-            saved.save(step, now, batches.get_state())
+            self.ledger.saved(step)
+            with self.ledger.spent("save"):
+                saved.save(step, now, batches.get_state())
         if leaving and not last:
             if saved is not None:
-                saved.wait()
+                with self.ledger.spent("save"):
+                    saved.wait()
             raise self._interrupted(leaving, step)
         if _due(step, self.run_.evaluate_every) and not last:
-            for name, evaluation in self.p.evaluations.items():
-                log.evaluation(step, name, evaluation(state.weights(now), intervals=False))
+            jax.block_until_ready(now.step)  # the time of the steps so far is theirs
+            with self.ledger.spent("evaluate"):
+                for name, evaluation in self.p.evaluations.items():
+                    log.evaluation(step, name, evaluation(state.weights(now), intervals=False))
 
     def _flush(self, step: int, log: Log) -> None:
         """Fetch the metrics of the steps since the last time, and look for the first bad one."""
@@ -170,9 +203,14 @@ class _Loop:
     def _interrupted(self, signum: int, step: int) -> Interrupted:
         return Interrupted(signum, step, str(self.folder.path) if self.folder else None)
 
+    def _first_folder(self) -> Path | None:
+        """Where this process writes: nowhere unless it is the first."""
+        return self.folder.path if self.folder is not None and jax.process_index() == 0 else None
+
     def _log(self, start: int) -> Log:
-        folder = self.folder.path if self.folder is not None and jax.process_index() == 0 else None
-        return Log(folder, steps=self.run_.steps, start=start, quiet=self.quiet or jax.process_index() > 0)
+        return Log(
+            self._first_folder(), steps=self.run_.steps, start=start, quiet=self.quiet or jax.process_index() > 0
+        )
 
     @contextlib.contextmanager
     def _checkpoints(self) -> Iterator[checkpoint.Checkpoints | None]:
@@ -181,6 +219,8 @@ class _Loop:
             return
         with checkpoint.opened(self.folder.path / CHECKPOINTS, keep=self.run_.keep) as saved:
             yield saved
+            with self.ledger.spent("save"):
+                saved.wait()
 
 
 def _write_rejects(prepared: Prepared, folder: Folder | None) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from mmjax.train import log, page
 from mmjax.train.folder import write_json
-from mmjax.train.page.wording import duration, interval, number, title
+from mmjax.train.page.wording import duration, goodput, interval, number, title
 
 JSON, HTML = "report.json", "report.html"
 # What the terminal shows of a head; everything is in the page and in the JSON.
@@ -41,8 +41,8 @@ def write(folder: Path, report: Mapping[str, Any], *, hardest: Sequence[Mapping[
     """``report.json`` and ``report.html``, each whole or not at all.
 
     report: ``{"workdir", "step", "seconds", "evaluations": {evaluator: {"count", "heads": {head: metrics}}}}`` and,
-    where known, ``subsets``, ``schema``, ``parameters``. hardest: examples as ``page.example.example`` wants them.
-    records: of ``metrics.jsonl`` (None: the folder's own). Raises ValueError for NaN or infinity.
+    where known, ``subsets``, ``schema``, ``parameters``, ``goodput``. hardest: examples as ``page.example.example``
+    wants them. records: of ``metrics.jsonl`` (None: the folder's own). Raises ValueError for NaN or infinity.
     """
     records = log.read(folder) if records is None else records
     text = page.render(report, records=records, hardest=hardest)
@@ -63,6 +63,8 @@ def show(report: Mapping[str, Any]) -> None:
 def tables(report: Mapping[str, Any]) -> list[RenderableType]:
     """For every evaluation and head: figures with intervals, and each class where there are few; then the subsets."""
     found: list[RenderableType] = [Text(f"\n{_summary(report)}\n")]
+    if "goodput" in report:
+        found.append(Text(f"{goodput(report['goodput'])}\n", style="dim"))
     for name, results in report.get("evaluations", {}).items():
         found += evaluation(name, results)
     for name, subsets in report.get("subsets", {}).items():

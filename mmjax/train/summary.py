@@ -8,6 +8,7 @@ from mmjax.core import trees
 from mmjax.train import report as page
 from mmjax.train.evaluate import Evaluation
 from mmjax.train.folder import Folder
+from mmjax.train.ledger import Ledger
 from mmjax.train.prepare import Prepared
 
 HARDEST = 12
@@ -27,14 +28,15 @@ def introduction(prepared: Prepared, start: int) -> list[str]:
 
 
 def summarise(
-    prepared: Prepared, folder: Folder | None, report: dict[str, Any], *, weights: Any, quiet: bool
+    prepared: Prepared, folder: Folder | None, report: dict[str, Any], *, weights: Any, ledger: Ledger, quiet: bool
 ) -> dict[str, Any]:
-    """Finish ``report`` with subsets, schema and parameters; write it and print its tables."""
+    """Finish ``report`` with subsets, schema, parameters and where the time went; write it and print its tables."""
     subsets = {name: e.by_subset(weights) for name, e in prepared.evaluations.items() if e.subsets}
     report = report | {
         "subsets": subsets,
         "schema": prepared.schema.describe(),
         "parameters": trees.count(prepared.shapes.params),
+        "goodput": ledger.facts(),
     }
     if jax.process_index() > 0:
         return report

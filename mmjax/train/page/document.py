@@ -8,7 +8,7 @@ from mmjax.train.page import plot
 from mmjax.train.page.example import example
 from mmjax.train.page.frame import frame
 from mmjax.train.page.markup import Markup, join, tag
-from mmjax.train.page.wording import duration, interval, is_share, number, title
+from mmjax.train.page.wording import duration, goodput, interval, is_share, number, title
 
 _MATRIX = 40  # more classes are shown by their confusions alone
 _CONFUSIONS = 10
@@ -35,6 +35,7 @@ def render(
         ],
         _section("By what is given", _subsets(report.get("subsets", {}))),
         _section("Hardest examples", tag("div", map(example, hardest), class_="examples") if hardest else None),
+        _section("Where the time went", _time(report.get("goodput"))),
         _section("Data", _schema(report.get("schema", ()))),
     )
     return frame(name, body)
@@ -259,6 +260,21 @@ def _subsets(subsets: Mapping[str, Any]) -> Markup | None:
             table = tag("table", tag("thead", tag("tr", columns)), tag("tbody", rows), class_="figures")
             tables.append(tag("div", table, class_="scroll"))
     return join(tables) if tables else None
+
+
+def _time(found: Mapping[str, Any] | None) -> Markup | None:
+    """Each account of the ledger as a bar, and what became of the time in steps."""
+    if not found:
+        return None
+    whole = sum(found["seconds"].values()) or 1.0
+    rows = []
+    for account, seconds in found["seconds"].items():
+        bar = tag("div", tag("i", class_="fill", style=f"width:{100 * seconds / whole:.2f}%"), class_="bar")
+        cells = [tag("td", duration(seconds), class_="value"), tag("td", f"{100 * seconds / whole:.1f} %")]
+        rows.append(tag("tr", tag("th", account, scope="row"), cells, tag("td", bar, class_="wide")))
+    table = tag("table", tag("tbody", rows), class_="figures")
+    starts = "1 start" if found["starts"] == 1 else f"{found['starts']} starts"
+    return join(tag("p", f"{goodput(found)} · {starts}", class_="quiet"), tag("div", table, class_="scroll"))
 
 
 def _schema(schema: Sequence[Sequence[str]]) -> Markup | None:

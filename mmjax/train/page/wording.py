@@ -57,6 +57,17 @@ def interval(name: str, figure: Mapping[str, Any]) -> str:
     return f"{figure['low']:.4g} to {figure['high']:.4g}"
 
 
+def goodput(found: Mapping[str, Any]) -> str:
+    """Where the time went, as ``93.1 % in steps, 4.0 % init ... · 41.2 % MFU``; see ``ledger.Ledger.facts``."""
+    whole = sum(found["seconds"].values()) or 1.0
+    shares = {name: spent / whole for name, spent in found["seconds"].items() if spent >= 0.0005 * whole}
+    text = f"time: {shares.pop('step', 0.0):.1%} in steps" + "".join(f", {v:.1%} {name}" for name, v in shares.items())
+    text = text.replace("%", " %")
+    if found.get("flops_per_second"):
+        text += f" · {found['flops_per_second'] / 1e12:.3g} TFLOP/s"
+    return text + (f" · {100 * found['mfu']:.1f} % MFU" if found.get("mfu") else "")
+
+
 def duration(seconds: float) -> str:
     """Seconds as ``1 h 02 min``, ``3 min 07 s`` or ``8.2 s``."""
     if seconds < 60:

@@ -34,25 +34,34 @@ class Rows:
 
 
 def pair(
-    outputs: Outputs, batch: Batch, *, target: str, head: str | None = None, stream: str = "", classes: bool = False
+    outputs: Outputs,
+    batch: Batch,
+    *,
+    target: str,
+    head: str | None = None,
+    stream: str = "",
+    classes: bool = False,
+    factored: bool = False,
 ) -> Rows:
     """The float32 answers of ``head`` (None: the one named as the target) beside ``target``.
 
     Masked scores and targets are 0, so that a NaN or a label of -1 there reaches neither a value
     nor a gradient. stream: leave out the rows that lack this modality. classes: the target is one class a row, so
-    the head has one axis more.
+    the head has one axis more. factored: where the head gives factors, the scores are these, with the features of
+    masked rows at 0.
     Raises UserError for an unknown name, ValueError for shapes that do not fit.
     """
     head = target if head is None else head
     _known(head, outputs.heads, "the model has no head")
     _known(target, batch.targets, "the data has no target")
     scores, signal = outputs.heads[head], batch.targets[target]
-    if isinstance(scores, Factored):
+    if isinstance(scores, Factored) and not factored:
         raise ValueError(f"head {head!r} gives factors, not an array; target {target!r} needs an objective of its own")
-    fits = scores.shape[:-1] if classes else scores.shape
-    if len(scores.shape) == 0 or not fits == signal.values.shape == signal.mask.shape:
+    inner = scores.features if isinstance(scores, Factored) else scores
+    fits = inner.shape[:-1] if classes else inner.shape
+    if len(inner.shape) == 0 or not fits == signal.values.shape == signal.mask.shape:
         raise ValueError(
-            f"head {head!r} of shape {scores.shape} does not fit target {target!r} of shape {signal.values.shape} "
+            f"head {head!r} of shape {inner.shape} does not fit target {target!r} of shape {signal.values.shape} "
             f"with mask {signal.mask.shape}: " + ("one score a class is wanted" if classes else "they must be equal")
         )
     mask = signal.mask.astype(bool)
@@ -60,7 +69,8 @@ def pair(
         _known(stream, batch.inputs, "the data has no modality")
         here = masks.present(batch.inputs[stream].mask)
         mask = mask & here.reshape(here.shape + (1,) * (mask.ndim - 1))
-    scores = jnp.where(mask[..., None] if classes else mask, scores, 0).astype(jnp.float32)
+    inner = jnp.where(mask[..., None] if classes else mask, inner, 0)
+    scores = scores.replace(features=inner) if isinstance(scores, Factored) else inner.astype(jnp.float32)
     targets = jnp.where(mask, signal.values, 0).astype(jnp.int32 if classes else jnp.float32)
     return Rows(scores, targets, mask)
 

@@ -3,5 +3,6 @@
 from mmjax.heads.classify import Classify, MultiLabel
 from mmjax.heads.regress import Regress
 from mmjax.heads.vote import Vote
+from mmjax.heads.word import Words
 
-__all__ = ["Classify", "MultiLabel", "Regress", "Vote"]
+__all__ = ["Classify", "MultiLabel", "Regress", "Vote", "Words"]

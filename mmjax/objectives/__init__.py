@@ -1,7 +1,17 @@
 """What training makes small: ``(outputs, batch) -> Mean``."""
 
+from mmjax.objectives import chunked
 from mmjax.objectives.blend import Progress, blended
 from mmjax.objectives.experts import Experts
 from mmjax.objectives.supervised import AbsoluteError, BinaryCrossEntropy, CrossEntropy, SquaredError
 
-__all__ = ["AbsoluteError", "BinaryCrossEntropy", "CrossEntropy", "Experts", "Progress", "SquaredError", "blended"]
+__all__ = [
+    "AbsoluteError",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "Experts",
+    "Progress",
+    "SquaredError",
+    "blended",
+    "chunked",
+]

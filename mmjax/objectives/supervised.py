@@ -6,19 +6,23 @@ that lack this modality are left out: so a head that reads one stream alone is t
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from mmjax.core import Batch, Mean, Outputs, UserError
+from mmjax.core import Batch, Factored, Mean, Outputs, UserError
 from mmjax.core.rows import pair
+from mmjax.objectives import chunked
 
 
 @dataclass(frozen=True)
 class CrossEntropy:
     """One of k classes: logits ``b k``, target ``b`` (int32). A label outside 0..k-1 gives NaN, which stops the run.
+
+    Where the head gives factors of its logits, ``Factored``, these are made in at most ``pieces`` pieces, one at a time
+    (``objectives.chunked``): many words in little memory. Rows may have any number of axes.
 
     head: None means the head named as the target. smoothing: that share of each answer is spread
     evenly over all classes (Szegedy et al., 2016, https://arxiv.org/abs/1512.00567).
@@ -34,21 +38,37 @@ class CrossEntropy:
     weight: float = 1.0
     smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()
+    pieces: int = 32
 
     def __post_init__(self) -> None:
         if not 0 <= self.smoothing < 1:
             raise UserError(f"smoothing must be at least 0 and below 1, not {self.smoothing}")
+        if self.pieces < 1:
+            raise UserError(f"pieces must be at least 1, not {self.pieces}")
         _positive(self.class_weights, "class_weights")
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
-        rows = pair(outputs, batch, target=self.target, head=self.head, stream=self.stream, classes=True)
-        weights = _weights(self.class_weights, rows.scores.shape[-1], "class_weights", self.target)
-        losses = cross_entropy(rows.scores, rows.targets, weights=weights, smoothing=self.smoothing)
-        return Mean.of(losses, rows.mask).replace(count=Mean.of(weights[rows.targets], rows.mask).total)
+        rows = self._rows(outputs, batch)
+        scores, factored = rows.scores, isinstance(rows.scores, Factored)
+        classes = (scores.kernel if factored else scores).shape[-1]
+        weights = _weights(self.class_weights, classes, "class_weights", self.target)
+        count = Mean.of(weights[rows.targets], rows.mask).total
+        if factored:
+            given = (scores.features, scores.kernel, rows.targets, rows.mask, weights)
+            return Mean(chunked.total(*given, self.smoothing, self.pieces), count)
+        losses = cross_entropy(scores, rows.targets, weights=weights, smoothing=self.smoothing)
+        return Mean.of(losses, rows.mask).replace(count=count)
+
+    def _rows(self, outputs: Outputs, batch: Batch) -> Any:
+        named = {"target": self.target, "head": self.head, "stream": self.stream}
+        return pair(outputs, batch, **named, classes=True, factored=True)
 
     def confidence(self, outputs: Outputs, batch: Batch) -> Mean:
         """The probability that the head gives to the truth."""
-        rows = pair(outputs, batch, target=self.target, head=self.head, stream=self.stream, classes=True)
+        rows = self._rows(outputs, batch)
+        if isinstance(rows.scores, Factored):
+            losses = chunked.losses(rows.scores.features, rows.scores.kernel, rows.targets, most=self.pieces)
+            return Mean.of(jnp.exp(-losses), rows.mask)
         found = jnp.take_along_axis(jax.nn.softmax(rows.scores), rows.targets[..., None], axis=-1)[..., 0]
         return Mean.of(found, rows.mask)
 

@@ -1,0 +1,135 @@
+"""Cross-entropy over a large vocabulary that never holds all its logits.
+
+The rows are cut in pieces, and of each piece the logits are made, used and forgotten. A gradient is taken with the
+piece, while its logits are there: so it costs the three matrix products of the dense formula and no recomputation,
+and what is kept is as large as the factors themselves.
+"""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+# Pieces with fewer rows, or fewer logits, than these save little memory, and products of few rows are slow.
+_ROWS, _LOGITS = 256, 2**22
+
+
+def pieces(rows: int, classes: int, most: int) -> int:
+    """In how many pieces the logits of so many rows are cut, ``most`` of them at most."""
+    return max(1, min(most, rows // _ROWS, rows * classes // _LOGITS))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
+def total(
+    features: Float[Array, "*b d"],
+    kernel: Float[Array, "d k"],
+    labels: Int[Array, "*b"],
+    mask: Bool[Array, "*b"],
+    weights: Float[Array, " k"],
+    smoothing: float,
+    most: int,
+) -> Float[Array, ""]:
+    """The sum of the cross-entropies of ``features @ kernel`` where ``mask``, with a weight for each class.
+
+    NaN where a label is outside 0..k-1. The logits are in float32 or better. The rows are cut in ``most`` pieces at
+    most, along their longest axis and by turns, so that each piece lies on as many devices as the rows do.
+    """
+    own = kernel.astype(features.dtype)
+    cut = _cut((features, labels, mask), kernel.shape[-1], most)
+    return jnp.sum(jax.lax.map(lambda piece: jnp.sum(_losses(own, weights, smoothing, *piece)[0]), cut))
+
+
+def _forward(features: Any, kernel: Any, labels: Any, mask: Any, weights: Any, smoothing: float, most: int) -> Any:
+    cut = _cut((features, labels, mask), kernel.shape[-1], most)
+    exact, own = jnp.promote_types(kernel.dtype, jnp.float32), kernel.astype(features.dtype)
+
+    def step(carry: Any, piece: Any) -> tuple[Any, Any]:
+        loss, gradient = _piece(own, weights, smoothing, *piece)
+        gradient = gradient.astype(own.dtype)
+        back = jnp.einsum("...k,dk->...d", gradient, own)
+        toward = jnp.einsum("...d,...k->dk", piece[0], gradient, preferred_element_type=exact)
+        return (carry[0] + loss, carry[1] + toward), back
+
+    start = jnp.zeros((), exact), jnp.zeros(kernel.shape, exact)
+    (loss, toward), back = jax.lax.scan(step, start, cut)
+    return loss, (_joined(back, features.shape), toward.astype(kernel.dtype), weights)
+
+
+def _backward(smoothing: float, most: int, kept: Any, given: Any) -> Any:
+    features, kernel, weights = kept
+    scaled = (given.astype(features.dtype) * features, given.astype(kernel.dtype) * kernel)
+    return *scaled, None, None, jnp.zeros_like(weights)
+
+
+total.defvjp(_forward, _backward)
+
+
+def losses(
+    features: Float[Array, "*b d"], kernel: Float[Array, "d k"], labels: Int[Array, "*b"], *, most: int
+) -> Float[Array, "*b"]:
+    """Each row's own cross-entropy; its gradient makes the logits of each piece again."""
+    ones, mask = jnp.ones(kernel.shape[-1], jnp.float32), jnp.ones(labels.shape, bool)
+
+    @jax.checkpoint
+    def one(kernel: Any, piece: Any) -> Any:
+        return _losses(kernel, ones, 0.0, *piece)[0]
+
+    own = kernel.astype(features.dtype)
+    found = jax.lax.map(functools.partial(one, own), _cut((features, labels, mask), kernel.shape[-1], most))
+    return _joined(found, labels.shape)
+
+
+def _piece(kernel: Any, weights: Any, smoothing: float, features: Any, labels: Any, mask: Any) -> tuple[Any, Any]:
+    """The sum of a piece's losses, and its gradient by the logits."""
+    found, logits, normal = _losses(kernel, weights, smoothing, features, labels, mask)
+    k = kernel.shape[-1]
+    hard = (1 - smoothing) * weights[jnp.where(mask, labels, 0)]
+    heed = hard + smoothing / k * jnp.sum(weights)
+    gradient = heed[..., None] * jnp.exp(logits - normal[..., None])
+    gradient -= jnp.where(jnp.arange(k) == labels[..., None], hard[..., None], 0)
+    if smoothing:
+        gradient -= smoothing / k * weights
+    return jnp.sum(found), jnp.where(mask[..., None], gradient, 0)
+
+
+def _losses(kernel: Any, weights: Any, smoothing: float, features: Any, labels: Any, mask: Any) -> tuple[Any, Any, Any]:
+    exact = jnp.promote_types(features.dtype, jnp.float32)
+    logits = jnp.einsum("...d,dk->...k", features, kernel, preferred_element_type=exact)
+    normal = jax.nn.logsumexp(logits, axis=-1)
+    k = kernel.shape[-1]
+    known = (labels >= 0) & (labels < k)
+    at = jnp.where(known, labels, 0)
+    found = weights[at] * (normal - jnp.take_along_axis(logits, at[..., None], axis=-1)[..., 0])
+    if smoothing:
+        evenly = jnp.sum(weights) * normal - jnp.sum(weights * logits, axis=-1)
+        found = (1 - smoothing) * found + smoothing / k * evenly
+    return jnp.where(mask, jnp.where(known, found, jnp.nan), 0), logits, normal
+
+
+def _cut(rows: tuple[Any, ...], classes: int, most: int) -> tuple[Any, ...]:
+    """Pieces along a first axis: each takes every n-th place of the longest axis, padded with what is masked."""
+    axis, many = _along(rows[1].shape, classes, most)
+
+    def cut(leaf: Array) -> Array:
+        widths = [(0, 0)] * leaf.ndim
+        widths[axis] = (0, -leaf.shape[axis] % many)
+        leaf = jnp.pad(leaf, widths)
+        return jnp.moveaxis(leaf.reshape(*leaf.shape[:axis], -1, many, *leaf.shape[axis + 1 :]), axis + 1, 0)
+
+    return tuple(cut(leaf) for leaf in rows)
+
+
+def _joined(cut: Array, shape: tuple[int, ...]) -> Array:
+    """What was cut, as it was: ``shape``."""
+    axis = next((i for i, size in enumerate(shape) if cut.shape[1 + i] != size), 0)
+    whole = jnp.moveaxis(cut, 0, axis + 1)
+    whole = whole.reshape(*shape[:axis], -1, *shape[axis + 1 :])
+    return jax.lax.slice_in_dim(whole, 0, shape[axis], axis=axis)
+
+
+def _along(shape: tuple[int, ...], classes: int, most: int) -> tuple[int, int]:
+    axis = max(range(len(shape)), key=lambda i: shape[i])
+    return axis, min(pieces(math.prod(shape), classes, most), shape[axis])

@@ -7,6 +7,8 @@ tokenizers   texts to numbers
 transforms   what training does to an example
 schema       all fields of a data set, fitted
 examples     rows read by a schema
+order        which example stands where in an endless stream
+joined       several data sets as one
 pipeline     batches: endless and shuffled, or once through
 sources      manifests in four formats
 """

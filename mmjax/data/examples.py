@@ -14,6 +14,7 @@ import numpy as np
 from mmjax.core import Batch, Signal, UserError
 from mmjax.data.column import Column
 from mmjax.data.fields.field import Field
+from mmjax.data.order import Shuffled
 from mmjax.data.schema import Schema
 from mmjax.data.sources import BadRow, Lazy, Row, Rows, Source, fatal, nearest, taken
 
@@ -91,6 +92,10 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
     @property
     def cut(self) -> dict[str, int]:
         return {name: column.cut for (part, name), column in self._columns.items() if part == "inputs" and column.cut}
+
+    def order(self, seed: int) -> Shuffled:
+        """What a stream of these examples holds at each place."""
+        return Shuffled(len(self), seed)
 
     def notes(self) -> list[str]:
         """A line for people on all that was left out or cut, of what has been read."""

@@ -64,17 +64,16 @@ def stream(
     first, last = _slice(batch, shard)
     for transform in augment:
         _fits(transform, examples)
-    order = _Order(len(examples), seed)
+    order = examples.order(seed)
 
     def make(k: int) -> Batch:
         places = np.arange(k * batch + first, k * batch + last)
-        rows = order.rows(places)
+        rows = order(places).numbers
         if not augment:
             return examples.batch(rows)
         draws = _Draws(seed)
         changed = []
-        for place, row in zip(places, rows, strict=True):
-            example = examples[int(row)]
+        for place, example in zip(places, examples.take(rows), strict=True):
             inputs = example["inputs"]
             for i, transform in enumerate(augment):
                 inputs = transform(inputs, draws.at(int(place), i))
@@ -135,31 +134,6 @@ def _fits(transform: Any, examples: Examples) -> None:
         raise UserError(f"{label} names the modality {name!r}, but the data have {', '.join(fields)}")
     if fields[name].kind not in transform.kinds:
         raise UserError(f"{label} changes {' or '.join(transform.kinds)}, but {name!r} is of kind {fields[name].kind}")
-
-
-class _Order:
-    """A permutation for each epoch, the last two of them kept."""
-
-    def __init__(self, count: int, seed: int):
-        self._count = count
-        self._seed = seed
-        self._epochs: dict[int, np.ndarray] = {}
-
-    def rows(self, places: np.ndarray) -> np.ndarray:
-        epochs, offsets = np.divmod(places, self._count)
-        rows = np.empty_like(places)
-        for epoch in np.unique(epochs):
-            chosen = epochs == epoch
-            rows[chosen] = self._permutation(int(epoch))[offsets[chosen]]
-        return rows
-
-    def _permutation(self, epoch: int) -> np.ndarray:
-        found = self._epochs.get(epoch)
-        if found is None:
-            found = np.random.default_rng((self._seed, epoch)).permutation(self._count)
-            # Replaced as a whole: the threads that read ahead may ask for different epochs.
-            self._epochs = {**dict(list(self._epochs.items())[-1:]), epoch: found}
-        return found
 
 
 class _Draws:

@@ -1,12 +1,13 @@
 """What a data set is, learned from its training rows: the fields of every modality and target."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from mmjax.core import Batch, UserError
+from mmjax.core import Batch, Signal, UserError
 from mmjax.data import inference
 from mmjax.data.fields.field import Field, named
+from mmjax.data.fields.label import ordered
 from mmjax.data.sources import Lazy, Rows, Source, nearest
 
 
@@ -24,6 +25,18 @@ class Schema:
             inputs={name: field.batch([None] * batch) for name, field in self.inputs.items()},
             targets={name: field.batch([None] * batch) for name, field in self.targets.items()},
         )
+
+    def batch(self, examples: Sequence[Mapping[str, Mapping[str, Any]]], *, pad_to: int | None = None) -> Batch:
+        """Examples ``{"inputs": {modality: array or None}, "targets": {...}}``, then absent ones up to ``pad_to``."""
+        padding = [None] * max(0, (pad_to or 0) - len(examples))
+
+        def signals(side: str, fields: Mapping[str, Field]) -> dict[str, Signal]:
+            return {
+                name: field.batch([example[side].get(name) for example in examples] + padding)
+                for name, field in fields.items()
+            }
+
+        return Batch(signals("inputs", self.inputs), signals("targets", self.targets))
 
     def only(self, modalities: Collection[str], *, reason: str) -> "Schema":
         """This schema with these modalities alone; the others are left out, for the reason given."""
@@ -77,6 +90,53 @@ def fit(
         targets={name: field.fit(rows) for name, field in targets.items()},
         left_out=left_out,
     )
+
+
+def merged(schemas: Mapping[str, Schema]) -> Schema:
+    """What several data sets teach together, by the rules of ``datasets.Mixture``. UserError where they disagree."""
+    inputs = _fields({name: schema.inputs for name, schema in schemas.items()}, "modality")
+    targets = _fields({name: schema.targets for name, schema in schemas.items()}, "target")
+    both = next((name for name in targets if name in inputs), None)
+    if both is not None:
+        raise UserError(f"datasets.Mixture: {both!r} is a target of one part and a modality of another; declare inputs")
+    left_out = {f"{name}: {key}": why for name, schema in schemas.items() for key, why in schema.left_out.items()}
+    return Schema(inputs, targets, left_out)
+
+
+def _fields(parts: Mapping[str, Mapping[str, Field]], what: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    first: dict[str, str] = {}
+    for part, fields in parts.items():
+        for name, field in fields.items():
+            if name not in found:
+                found[name], first[name] = field, part
+                continue
+            if field.kind != found[name].kind:
+                raise UserError(
+                    f"datasets.Mixture: {what} {name!r} is of kind {found[name].kind} in part {first[name]!r}, of kind "
+                    f"{field.kind} in {part!r}; declare it in both"
+                )
+            found[name] = _united(found[name], field, f"{what} {name!r} of parts {first[name]!r} and {part!r}")
+    return found
+
+
+def _united(one: Any, other: Any, where: str) -> Any:
+    """``one``, with all names and the greater length of both."""
+    if getattr(one, "tokenizer", None) != getattr(other, "tokenizer", None):
+        raise UserError(f"datasets.Mixture: {where} have different words; give both the same fitted tokenizer")
+    for name in ("numbers", "categories", "channels"):
+        if getattr(one, name, None) != getattr(other, name, None):
+            raise UserError(f"datasets.Mixture: {where} have different {name}; declare the same in both")
+    changes: dict[str, Any] = {}
+    for name in ("length", "seconds", "frames"):
+        if hasattr(one, name):
+            changes[name] = max(getattr(one, name), getattr(other, name))
+    if one.kind in ("class", "classes"):
+        changes["names"] = ordered((*one.names, *other.names))
+    if one.kind == "table":
+        every = {name: {*one.vocabularies[name], *other.vocabularies[name]} for name in one.categories}
+        changes["vocabularies"] = {name: tuple(sorted(words)) for name, words in every.items()}
+    return dataclasses.replace(one, **changes)
 
 
 def _require(source: Source, column: str) -> None:

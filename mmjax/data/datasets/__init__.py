@@ -4,8 +4,9 @@ from mmjax.data.datasets.arrays import Arrays
 from mmjax.data.datasets.digits import Digits
 from mmjax.data.datasets.fold import Fold
 from mmjax.data.datasets.manifest import Manifest
+from mmjax.data.datasets.mixture import Mixture
 from mmjax.data.datasets.records import Records
 from mmjax.data.datasets.synergy import Synergy
 from mmjax.data.datasets.tfds import Tfds
 
-__all__ = ["Arrays", "Digits", "Fold", "Manifest", "Records", "Synergy", "Tfds"]
+__all__ = ["Arrays", "Digits", "Fold", "Manifest", "Mixture", "Records", "Synergy", "Tfds"]

@@ -10,13 +10,14 @@ from typing import Any
 from mmjax.train.balance import Modulation, Pareto
 from mmjax.train.experiment import Evaluator, Experiment, Run
 from mmjax.train.loop import Result, evaluate, train
-from mmjax.train.optim import Adam, AdamW, Constant, Cosine, Linear, Optim, Sgd
+from mmjax.train.optim import Adafactor, Adam, AdamW, Constant, Cosine, Linear, Lion, Muon, Optim, Sgd
 from mmjax.train.sharding import Mesh
 from mmjax.train.signals import Interrupted
 from mmjax.train.state import TrainState
 from mmjax.train.step import make_step
 
 __all__ = [
+    "Adafactor",
     "Adam",
     "AdamW",
     "Constant",
@@ -25,8 +26,10 @@ __all__ = [
     "Experiment",
     "Interrupted",
     "Linear",
+    "Lion",
     "Mesh",
     "Modulation",
+    "Muon",
     "Optim",
     "Pareto",
     "Result",

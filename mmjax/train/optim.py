@@ -8,18 +8,25 @@ import jax.numpy as jnp
 import optax
 
 from mmjax.core import UserError, trees
+from mmjax.train import moment, muon
 
 
 @dataclass(frozen=True)
 class AdamW:
-    """Adam with decoupled weight decay on kernels and embeddings (Loshchilov & Hutter, 2019, arXiv:1711.05101)."""
+    """Adam with decoupled weight decay on kernels and embeddings (Loshchilov & Hutter, 2019, arXiv:1711.05101).
+
+    moments: what both of them are kept as, float32, bfloat16 (half the memory) or int8 (a quarter; ``train.moment``).
+    """
 
     decay: float = 0.05
     b1: float = 0.9
     b2: float = 0.999
     eps: float = 1e-8
+    moments: str = "float32"
 
     def build(self, rate: optax.Schedule) -> optax.GradientTransformation:
+        if self.moments != "float32":
+            return _decoupled(moment.adam(self.b1, self.b2, self.eps, kind=self.moments), self.decay, rate)
         return optax.adamw(rate, b1=self.b1, b2=self.b2, eps=self.eps, weight_decay=self.decay, mask=decayed)
 
 
@@ -46,6 +53,59 @@ class Sgd:
     def build(self, rate: optax.Schedule) -> optax.GradientTransformation:
         step = optax.sgd(rate, momentum=self.momentum or None, nesterov=self.nesterov)
         return optax.chain(optax.add_decayed_weights(self.decay, mask=decayed), step) if self.decay else step
+
+
+@dataclass(frozen=True)
+class Adafactor:
+    """Adam without a mean, whose squares are kept by row and by column (Shazeer & Stern, 2018, arXiv:1804.04235).
+
+    Nearly no memory: arrays whose two longest axes have at least ``factored`` numbers keep a number a row and column.
+    momentum: of the step, in bfloat16; 0 for none. Weight decay is AdamW's.
+    """
+
+    decay: float = 0.05
+    momentum: float = 0.0
+    factored: int = 128
+
+    def build(self, rate: optax.Schedule) -> optax.GradientTransformation:
+        step = [optax.scale_by_factored_rms(min_dim_size_to_factor=self.factored), optax.clip_by_block_rms(1.0)]
+        if self.momentum:
+            step.append(optax.ema(self.momentum, debias=False, accumulator_dtype=jnp.bfloat16))
+        return _decoupled(optax.chain(*step), self.decay, rate)
+
+
+@dataclass(frozen=True)
+class Lion:
+    """The sign of a momentum (Chen et al., 2023, arXiv:2302.06675): half of AdamW's memory.
+
+    Its rate should be three to ten times smaller than AdamW's and its decay as much larger. moments: float32 or
+    bfloat16.
+    """
+
+    decay: float = 0.5
+    b1: float = 0.9
+    b2: float = 0.99
+    moments: str = "float32"
+
+    def build(self, rate: optax.Schedule) -> optax.GradientTransformation:
+        if self.moments not in moment.KINDS[:2]:
+            raise UserError(f"moments is {self.moments!r}; of Lion it can be {' or '.join(moment.KINDS[:2])}")
+        dtype = jnp.dtype(self.moments)
+        return optax.lion(rate, b1=self.b1, b2=self.b2, mu_dtype=dtype, weight_decay=self.decay, mask=decayed)
+
+
+@dataclass(frozen=True)
+class Muon:
+    """Momentum made orthogonal for the kernels of blocks, AdamW for all else (``train.muon``): rates are AdamW's."""
+
+    decay: float = 0.05
+    momentum: float = 0.95
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+
+    def build(self, rate: optax.Schedule) -> optax.GradientTransformation:
+        return _decoupled(muon.muon(self.momentum, self.b1, self.b2, self.eps), self.decay, rate)
 
 
 @dataclass(frozen=True)
@@ -150,6 +210,11 @@ def decayed(params: Any) -> Any:
     Words that training saw once or twice would otherwise keep the random vectors that they began with.
     """
     return trees.map_paths(lambda path, _: path.endswith(("kernel", "embedding")), params)
+
+
+def _decoupled(step: optax.GradientTransformation, decay: float, rate: optax.Schedule) -> optax.GradientTransformation:
+    """A step, AdamW's weight decay, and the rate of both."""
+    return optax.chain(step, optax.add_decayed_weights(decay, mask=decayed), optax.scale_by_learning_rate(rate))
 
 
 def _is_average(state: Any) -> bool:

@@ -91,13 +91,34 @@ def state_shardings(
     whole = replicated(mesh)
     moments = optax.tree_map_params(
         optimizer,
-        lambda _, sharding: sharding,
+        lambda moment, sharding, parameter: _moment(moment.shape, sharding, parameter.shape, mesh, settings),
         state.opt_state,
         params,
+        state.params,
         transform_non_params=lambda _: whole,
     )
     variables = jax.tree.map(lambda _: whole, state.variables)
     return TrainState(whole, params, variables, moments, whole)
+
+
+def _moment(
+    shape: tuple[int, ...],
+    own: NamedSharding,
+    parameter: tuple[int, ...],
+    mesh: jax.sharding.Mesh,
+    settings: Mesh,
+) -> NamedSharding:
+    """Where a moment lives: with its parameter; one without some of its axes (as a mean over them) keeps the others'.
+
+    One of another shape altogether, as a block of 8-bit numbers, is split over fsdp alone.
+    """
+    if shape == parameter:
+        return own
+    spec = list(own.spec) + [None] * (len(parameter) - len(own.spec))
+    for gone in range(len(parameter)):
+        if shape == (*parameter[:gone], *parameter[gone + 1 :]):
+            return NamedSharding(mesh, PartitionSpec(*spec[:gone], *spec[gone + 1 :]))
+    return NamedSharding(mesh, _spec("", shape, mesh, settings))
 
 
 def _spec(path: str, shape: tuple[int, ...], mesh: jax.sharding.Mesh, settings: Mesh) -> PartitionSpec:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmjax.core import UserError
-from mmjax.train import Adam, AdamW, Constant, Cosine, Linear, Optim, Sgd
+from mmjax.train import Adafactor, Adam, AdamW, Constant, Cosine, Linear, Lion, Muon, Optim, Sgd
 
 
 def rates(optim, steps, at):
@@ -37,6 +37,11 @@ def test_a_warmup_longer_than_the_run_is_refused():
         (Sgd(momentum=0.0, decay=0.5), [-0.2, -0.2]),
         (Adam(), [-0.1, -0.1]),
         (AdamW(decay=0.5), [-0.2, -0.2]),
+        (AdamW(decay=0.5, moments="bfloat16"), [-0.2, -0.2]),
+        (AdamW(decay=0.5, moments="int8"), [-0.2, -0.2]),
+        (Lion(), [-0.2, -0.2]),
+        (Adafactor(decay=0.5), [-0.2, -0.2]),
+        (Muon(decay=0.5), [-0.2, -0.2]),
     ],
 )
 def test_two_steps_of_each_rule(rule, expected):
@@ -46,4 +51,4 @@ def test_two_steps_of_each_rule(rule, expected):
     for _ in range(2):
         updates, state = optimizer.update(grads, state, params)
         seen.append(float(updates["kernel"][0]))
-    np.testing.assert_allclose(seen, expected, rtol=1e-4)
+    np.testing.assert_allclose(seen, expected, rtol=1e-4 if "16" not in str(rule) else 0.01)

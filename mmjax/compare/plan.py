@@ -12,7 +12,7 @@ from mmjax import fusion, metrics
 from mmjax.compare import candidate
 from mmjax.compare.opened import Opened
 from mmjax.core import UserError
-from mmjax.data.sources import nearest
+from mmjax.data.sources import nearest, spelled
 from mmjax.model import Multimodal
 from mmjax.train import Evaluator, Experiment
 from mmjax.train.evaluate import powerset
@@ -47,7 +47,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Plan:
-    """A comparison of models of one experiment on one of its evaluations."""
+    """A comparison of models of one experiment on one of its evaluations.
+
+    calibration: numbers of the training rows that tell how far experts can be trusted.
+    """
 
     experiment: Experiment
     evaluator: str
@@ -59,6 +62,7 @@ class Plan:
     schema: Any
     training: Opened
     measured: Opened
+    calibration: np.ndarray
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -101,7 +105,8 @@ def plan(
     data, given = experiment.data, experiment.evaluators[chosen].data
     training = Opened(data.open(schema), data.batch, data.seed, tuple(data.augment))
     measured = Opened(given.open(schema), given.batch)
-    entries = _entries(experiment, schema, training, measured, fusions=fusions, answers=(head, target))
+    parts = split(_together(experiment, training))
+    entries = _entries(experiment, schema, training, measured, parts, fusions=fusions, answers=(head, target))
     reference = next(entry.name for entry in entries if entry.experiment.model == model)
     first = experiment.run.seed
     return Plan(
@@ -115,13 +120,28 @@ def plan(
         schema,
         training,
         measured,
+        parts[1],
     )
 
 
-def split(rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the training rows that calibration trains on, and of those that it is measured on."""
-    order = np.random.default_rng(_ORIGIN).permutation(rows)
-    return np.sort(order[rows // HELD_OUT :]), np.sort(order[: rows // HELD_OUT])
+def split(cells: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the training rows that calibration trains on, and of those that it is measured on.
+
+    Rows with equal cells stay together, so that an expert is not asked about a speaker or patient that it has met.
+    """
+    numbers = {cell: i for i, cell in enumerate(dict.fromkeys(cells))}
+    groups = np.array([numbers[cell] for cell in cells])
+    order = np.random.default_rng(_ORIGIN).permutation(len(numbers))
+    sizes = np.bincount(groups)[order].cumsum()
+    held_out = np.isin(groups, order[sizes <= len(cells) // HELD_OUT])
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def _together(experiment: Experiment, training: Opened) -> Sequence[Any]:
+    """A cell for each training row: equal ones where the experiment's own split keeps rows together."""
+    column = getattr(getattr(experiment.data, "fold", None), "by", "")
+    examples = training.examples
+    return [spelled(examples.row(i).cell(column)) for i in range(len(examples))] if column else range(len(examples))
 
 
 def _entries(
@@ -129,6 +149,7 @@ def _entries(
     schema: Any,
     training: Opened,
     measured: Opened,
+    parts: tuple[np.ndarray, np.ndarray],
     *,
     fusions: Sequence[str],
     answers: tuple[str, str],
@@ -149,8 +170,8 @@ def _entries(
         )
         entries.append(Entry(name, kind, changed, tuple(subsets), kind != "fusion" or name in (*fusions, own)))
 
-    held_out = len(training.examples) >= _LEAST
-    teaching, testing = split(len(training.examples))
+    teaching, testing = parts
+    held_out = len(training.examples) >= _LEAST and len(testing) > 0
     for modality in sorted(schema.inputs):
         alone = _alone(experiment, schema, modality)
         data, val = training.only([modality]), measured.only([modality])

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmjax.compare import expert, listing, opened, page, report, trial
 from mmjax.compare.folder import HTML, JSON, Folder
-from mmjax.compare.plan import Entry, Plan, split
+from mmjax.compare.plan import Entry, Plan
 from mmjax.compare.progress import Told
 from mmjax.compare.result import Result
 from mmjax.core import UserError
@@ -121,7 +121,7 @@ def _experts(plan: Plan, results: dict[str, Result], prior: Any) -> dict[str, Re
     if any(result.failed for result in (*alone.values(), *calibrated.values())):
         return {}
     whole = plan.training.examples
-    there = opened.presence(whole.part(split(len(whole))[1])) if calibrated else {}
+    there = opened.presence(whole.part(plan.calibration)) if calibrated else {}
     return expert.combine(
         alone,
         calibrated,

@@ -29,9 +29,16 @@ def test_calibration_never_sees_the_rows_that_are_measured(experiment):
 
 
 def test_split_is_the_same_each_time():
-    first, second = split(53), split(53)
+    first, second = split(range(53)), split(range(53))
     np.testing.assert_array_equal(first[1], second[1])
-    assert sorted([*first[0], *first[1]]) == list(range(53))
+    assert sorted([*first[0], *first[1]]) == list(range(53)) and len(first[1]) == 53 // 5
+
+
+def test_split_keeps_groups_together():
+    cells = np.random.default_rng(0).choice(list("abcdefghij"), 200)
+    taught, asked = split(cells.tolist())
+    assert not set(cells[taught]) & set(cells[asked]) and 0 < len(asked) <= 40
+    assert not len(split(["one"] * 20)[1])
 
 
 def test_models_differ_in_their_fusion_alone(experiment):

@@ -23,15 +23,15 @@ def config() -> Experiment:
         model=Multimodal(
             encoders={
                 "image": encoders.LeNet(width=64),
-                "audio": encoders.Series(channels=64, stages=(1, 1, 1)),
+                "audio": encoders.Series(channels=48, stages=(1, 1)),
             },
             fusion=fusion.Late(width=64),
             heads={"label": heads.Classify(classes=10, dropout=0.3)},
         ),
-        data=part("train", batch=64, augment=(transforms.Shift("audio", fraction=0.1),)),
+        data=part("train", batch=64, augment=(transforms.Shift("audio", fraction=0.15),)),
         objectives={"label": objectives.CrossEntropy("label")},
         evaluators={"val": Evaluator(part("val", batch=200), subsets=True)},
-        optim=Optim(lr=2e-3, warmup=100, average=0.995),
-        run=Run(steps=2_000, log_every=50),
+        optim=Optim(lr=3e-3, warmup=100, average=0.995),
+        run=Run(steps=4_000, log_every=50),
         modality_dropout=0.3,
     )

@@ -2,7 +2,8 @@
 
 Compares fusions on each recipe, in runs/fusions/RECIPE, where it goes on if it was stopped, and puts the accuracies
 between the two marks of README.md. ``--seeds N`` trains each model so often (5), ``--steps N`` for at most so many
-steps (as the recipe says), both for all recipes or one number for each; ``--fusions NAME ...`` are all but for this.
+steps (as the recipe says), both for all recipes or one number for each; ``--fusions NAME ...`` are all but for
+this, and ``--but RECIPE:FUSION ...`` leaves one out where it would be too large.
 """
 
 import argparse
@@ -27,7 +28,8 @@ def main(words: list[str]) -> int:
     parser.add_argument("recipes", metavar="RECIPE.py", nargs="+")
     parser.add_argument("--seeds", type=int, nargs="+", default=[5])
     parser.add_argument("--steps", type=int, nargs="+", default=[10**9])
-    parser.add_argument("--fusions", nargs="+", default=[])
+    parser.add_argument("--fusions", nargs="+", default=list(mmjax.compare.FUSIONS))
+    parser.add_argument("--but", metavar="RECIPE:FUSION", nargs="+", default=[])
     options = parser.parse_args(words)
     found = {}
     try:
@@ -36,7 +38,8 @@ def main(words: list[str]) -> int:
             loaded = recipe.load(path)
             experiment = _within(loaded.experiment, most)
             folder = Path("runs/fusions") / loaded.name
-            found[loaded.name] = mmjax.compare(experiment, seeds=count, fusions=options.fusions, workdir=folder)
+            fusions = [name for name in options.fusions if f"{loaded.name}:{name}" not in options.but]
+            found[loaded.name] = mmjax.compare(experiment, seeds=count, fusions=fusions, workdir=folder)
     except UserError as error:
         print(f"table: {error}", file=sys.stderr)
         return 2

@@ -12,20 +12,21 @@ from rich.text import Text
 
 from mmjax import flops
 from mmjax.core import trees
-from mmjax.train import Experiment, sharding, state
+from mmjax.train import Experiment, activation, audit, sharding, state
 from mmjax.train.step import make_step
 
 
-def facts(experiment: Experiment, schema: Any) -> dict[str, Any]:
+def facts(experiment: Experiment, schema: Any, *, devices: int = 0) -> dict[str, Any]:
     """Everything that ``table`` shows, JSON-ready.
 
     parameters: how many, in all and by part (a part is a first name in the parameters' paths).
     flops: per example, forward and for a whole training step. memory: bytes on each device.
-    shardings: shape, spec and bytes on a device for each parameter. Nothing is allocated or compiled.
+    shardings: shape, spec and bytes on a device for each parameter. notes: what the mesh does not do for the model.
+    devices: as on so many, which need not be there; 0: on those that are. Nothing is allocated or compiled.
     """
     example = schema.example(experiment.data.batch)
     optimizer = experiment.optim.build(experiment.run.steps)
-    mesh = experiment.mesh.build()
+    mesh = experiment.mesh.abstract(devices) if devices else experiment.mesh.build()
     shapes = jax.eval_shape(state.make_init(experiment.model, optimizer, example), jax.random.key(0))
     places = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
     step = make_step(
@@ -35,6 +36,10 @@ def facts(experiment: Experiment, schema: Any) -> dict[str, Any]:
         accumulate=experiment.optim.accumulate,
         modality_dropout=experiment.modality_dropout,
         balance=experiment.balance,
+    )
+    model = activation.Placed(experiment.model, mesh, experiment.mesh)
+    jax.eval_shape(
+        lambda s, i: model.apply({"params": s.params, **s.variables}, i, train=False), shapes, example.inputs
     )
     forward, by_part = _forward(experiment.model, shapes, schema.example(1).inputs)
     return {
@@ -47,17 +52,18 @@ def facts(experiment: Experiment, schema: Any) -> dict[str, Any]:
         "memory": {
             "parameters": _bytes(shapes.params, places.params),
             "optimizer": _bytes(shapes.opt_state, places.opt_state),
-            "batch": sum(leaf.nbytes for leaf in jax.tree.leaves(example)) // (mesh.shape["data"] * mesh.shape["fsdp"]),
+            "batch": sum(leaf.nbytes for leaf in jax.tree.leaves(example)) // sharding.rows(mesh),
         },
         "mesh": dict(mesh.shape),
         "shardings": _shardings(shapes.params, places.params),
+        "notes": audit.notes(shapes, places, mesh, model),
         "schema": [list(row) for row in schema.describe()],
     }
 
 
 def table(found: Mapping[str, Any]) -> Group:
     """``facts`` for a person."""
-    return Group(_cost(found), _memory(found), _splits(found), _data(found))
+    return Group(_cost(found), _memory(found), _splits(found), *map(Text, found["notes"]), _data(found))
 
 
 def number(value: float) -> str:
@@ -116,7 +122,7 @@ def _cost(found: Mapping[str, Any]) -> Table:
 
 
 def _memory(found: Mapping[str, Any]) -> Table:
-    mesh = " x ".join(f"{name} {size}" for name, size in found["mesh"].items())
+    mesh = " x ".join(f"{name} {size}" for name, size in found["mesh"].items() if size > 1) or "one"
     out = Table("memory", title=f"on each device of {mesh}", title_justify="left", min_width=40)
     out.add_column("bytes", justify="right")
     for name, size in found["memory"].items():
@@ -128,7 +134,7 @@ def _splits(found: Mapping[str, Any]) -> Table | Text:
     """Parameters that no device holds whole; the spec of an axis of one device splits nothing."""
     split = {}
     for path, row in found["shardings"].items():
-        axes = [axis if axis and found["mesh"].get(axis, 1) > 1 else "-" for axis in row["spec"]]
+        axes = [_split(axis, found["mesh"]) for axis in row["spec"]]
         if set(axes) - {"-"}:
             split[path] = (row["shape"], axes)
     if not split:
@@ -138,6 +144,11 @@ def _splits(found: Mapping[str, Any]) -> Table | Text:
     for path, (shape, axes) in split.items():
         out.add_row(path, " x ".join(map(str, shape)), ", ".join(axes))
     return out
+
+
+def _split(entry: str | list[str] | None, mesh: Mapping[str, int]) -> str:
+    axes = entry if isinstance(entry, list) else [entry] if entry else []
+    return " + ".join(axis for axis in axes if mesh[axis] > 1) or "-"
 
 
 def _data(found: Mapping[str, Any]) -> Table:

@@ -14,6 +14,8 @@ import mmjax
 from mmjax.cli import recipe
 from mmjax.core import plain
 from mmjax.data.sources.place import shared
+from mmjax.train.folder import Folder
+from tools import sharding
 
 RECIPES = sorted(Path(__file__).parents[1].glob("experiments/*.py"))
 
@@ -40,6 +42,9 @@ def test_recipe_runs_and_its_folder_answers(path, tmp_path, monkeypatch):
             accuracy = found["accuracy"]
             assert 0 <= accuracy["low"] <= accuracy["value"] <= accuracy["high"] <= 1
             assert found["count"] == evaluation["count"] == np.sum(found["confusion"]["matrix"])
+    golden = sharding.GOLDENS / f"{path.stem}.txt"
+    told = "python tools/sharding.py writes it anew"
+    assert sharding.text(experiment, Folder(tmp_path / "run").schema()) == golden.read_text("utf-8"), told
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["step"] == 2 and (tmp_path / "run" / "report.html").stat().st_size > 10_000
 

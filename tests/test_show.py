@@ -93,7 +93,7 @@ def test_memory_of_one_device(facts):
 
 def test_split_parameters_take_less_on_each_device(facts):
     found = facts(mesh=Mesh(data=2, fsdp=4, fsdp_size=16))
-    assert found["mesh"] == {"data": 2, "fsdp": 4, "tensor": 1}
+    assert found["mesh"] == {"data": 2, "pipe": 1, "fsdp": 4, "expert": 1, "context": 1, "tensor": 1}
     assert found["shardings"]["trunk/kernel"] == {"shape": [6, 8], "spec": [None, "fsdp"], "bytes": 6 * 8 * 4 // 4}
     assert found["shardings"]["head/bias"]["bytes"] == 8
     assert found["memory"]["parameters"] == (48 // 4 + 8 + 16 // 4 + 2) * 4

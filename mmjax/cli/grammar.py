@@ -39,8 +39,8 @@ environment:
   MMJAX_CACHE       where compiled programs are kept between runs (default mmjax in the user's cache folder; empty
                     keeps none)
   MMJAX_DATA        where relative paths of recipes are looked for next (default ../shared/data)
-  JAX_PLATFORMS     cpu, cuda or tpu; by default the fastest there is. --mesh.data, --mesh.fsdp and
-                    --mesh.tensor spread the run over the devices
+  JAX_PLATFORMS     cpu, cuda or tpu; by default the fastest there is. --mesh.data, --mesh.fsdp,
+                    --mesh.tensor, --mesh.context, --mesh.expert and --mesh.pipe spread the run over them
   XLA_FLAGS         --xla_force_host_platform_device_count=8 makes eight devices of one processor
 """
 
@@ -103,6 +103,7 @@ A table on standard error, and one JSON object on standard output. A recipe take
 `mmjax train`, so that the price of a change is known before it is paid:
 
   mmjax show experiments/digits.py --model.encoders.image.depth 12
+  mmjax show experiments/digits.py --devices 64 --mesh.fsdp 8 --mesh.tensor 2
 """
 
 
@@ -203,12 +204,14 @@ def _window(text: str, parser: Parser) -> tuple[int, int]:
 
 
 def _show(words: list[str]) -> Options:
-    parser = _verb("show", "RECIPE.py [--FIELD VALUE ...] | DIR", _SHOW)
+    parser = _verb("show", "(RECIPE.py [--FIELD VALUE ...] | DIR) [--devices N]", _SHOW)
+    parser.add_argument("--devices", metavar="N", type=int, default=0, help="as on so many, which need not be here")
     what, rest, wants_help = _first(parser, words, "RECIPE.py or DIR")
     if wants_help and os.path.isdir(what):  # a run, whose fields are no flags
         parser.print_help()
         sys.exit(0)
-    return Options(verb="show", what=what, overrides=rest, help=wants_help)
+    options, overrides = parser.parse_known_args(rest)
+    return Options(verb="show", what=what, overrides=overrides, help=wants_help, devices=options.devices)
 
 
 def _mine(parser: Parser) -> None:

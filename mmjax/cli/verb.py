@@ -155,7 +155,8 @@ def show(options: Options) -> int:
     if what.is_dir():
         if options.overrides:
             raise UserError(f"{what} is a finished run, whose fields are fixed; show its recipe instead")
-        experiment, schema = _here(Folder(what).experiment()), Folder(what).schema()
+        experiment, schema = Folder(what).experiment(), Folder(what).schema()
+        experiment = experiment if options.devices else _here(experiment)
     else:
         loaded = recipe.load(options.what)
         prog = f"mmjax show {options.what}"
@@ -163,7 +164,7 @@ def show(options: Options) -> int:
             return _help(loaded, prog)
         experiment = override.apply(loaded.experiment, options.overrides, prog=prog)
         schema = fitted(experiment)
-    found = mmjax.show.facts(experiment, schema)
+    found = mmjax.show.facts(experiment, schema, devices=options.devices)
     _show(mmjax.show.table(found))
     _say(found)
     return 0

@@ -13,6 +13,7 @@ from mmjax import metrics
 from mmjax.core import Batch, UserError
 from mmjax.data import pipeline
 from mmjax.train import place, sharding
+from mmjax.train.activation import Placed
 
 _STANDARD = {"class": metrics.Classification, "classes": metrics.MultiLabel, "number": metrics.Regression}
 
@@ -31,7 +32,9 @@ def standard(
     return {head: _STANDARD[schema.targets[target].kind](target, head) for head, target in pairs.items()}
 
 
-def make_gather(model: linen.Module, measures: Mapping[str, Any], mesh: jax.sharding.Mesh) -> Callable[..., Any]:
+def make_gather(
+    model: linen.Module | Placed, measures: Mapping[str, Any], mesh: jax.sharding.Mesh
+) -> Callable[..., Any]:
     """``(weights, batch, keep) -> rows by head``, compiled once; ``keep``: by modality, is it to be seen?"""
 
     def gather(weights: Any, batch: Batch, keep: Mapping[str, jax.Array]) -> dict[str, Any]:
@@ -49,8 +52,10 @@ class Evaluation:
     hardest examples.
     """
 
-    def __init__(self, model: linen.Module, examples: Any, measures: Mapping[str, Any], *, schema: Any, batch: int,
-                 mesh: jax.sharding.Mesh, subsets: bool = False):  # fmt: skip
+    def __init__(
+        self, model: linen.Module | Placed, examples: Any, measures: Mapping[str, Any], *, schema: Any, batch: int,
+        mesh: jax.sharding.Mesh, subsets: bool = False,
+    ):  # fmt: skip
         if len(examples) == 0:
             raise UserError("there are no rows to evaluate")
         if batch < 1:

@@ -12,14 +12,16 @@ from mmjax.train import sharding
 def shard(mesh: jax.sharding.Mesh) -> tuple[int, int]:
     """Which part of each batch this process reads, and how many parts there are.
 
-    Processes that only the tensor axis tells apart hold the same rows, and so read the same part. Raises
+    Processes that only axes tell apart which do not split rows hold the same rows, and so read the same part. Raises
     UserError where the rows of a process do not lie together.
     """
-    pieces = mesh.shape["data"] * mesh.shape["fsdp"]
+    pieces = sharding.rows(mesh)
     places = sharding.batch_sharding(mesh).devices_indices_map((pieces,)).items()
     own = sorted({rows.start or 0 for device, (rows,) in places if device.process_index == jax.process_index()})
     if own != list(range(own[0], own[0] + len(own))) or own[0] % len(own) or pieces % len(own):
-        raise UserError(f"mesh {dict(mesh.shape)} scatters the rows of a process; give tensor fewer devices")
+        raise UserError(
+            f"mesh {dict(mesh.shape)} scatters the rows of a process; let fewer devices share tensor, context and pipe"
+        )
     return own[0] // len(own), pieces // len(own)
 
 
@@ -32,7 +34,7 @@ def meet(name: str) -> None:
 
 
 def put(batch: Any, mesh: jax.sharding.Mesh, *, stacked: bool = False) -> Any:
-    """Global arrays, rows spread over data and fsdp, from each process's local numpy rows.
+    """Global arrays, rows spread as ``sharding.batch_sharding`` says, from each process's local numpy rows.
 
     stacked: several batches along a first axis, of each of which the rows are spread so.
     """
@@ -48,12 +50,13 @@ def check_batch(size: int, pieces: int, mesh: jax.sharding.Mesh, *, where: str) 
     """Raises UserError where ``size`` rows do not spread evenly over micro-batches and devices."""
     if pieces < 1:
         raise UserError(f"optim.accumulate={pieces} must be at least 1")
-    parts = pieces * mesh.shape["data"] * mesh.shape["fsdp"]
+    parts = pieces * sharding.rows(mesh)
     if size < 1 or size % parts:
-        raise UserError(f"{where}={size} does not divide by {parts} (optim.accumulate x mesh.data x mesh.fsdp)")
+        axes = [f"mesh.{axis}" for axis in sharding.ROWS if mesh.shape[axis] > 1]
+        raise UserError(f"{where}={size} does not divide by {parts} ({' x '.join(['optim.accumulate', *axes])})")
 
 
 def padded(size: int, mesh: jax.sharding.Mesh) -> int:
     """The smallest batch of at least ``size`` rows that spreads evenly: evaluation pads, never drops."""
-    parts = mesh.shape["data"] * mesh.shape["fsdp"]
+    parts = sharding.rows(mesh)
     return -(-size // parts) * parts

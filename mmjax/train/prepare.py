@@ -9,14 +9,17 @@ import optax
 from flax import linen
 
 from mmjax.core import Batch, UserError, plain
-from mmjax.train import place, sharding, state, step
+from mmjax.train import activation, audit, place, sharding, state, step
 from mmjax.train.evaluate import Evaluation, standard
 from mmjax.train.experiment import Experiment
 
 
 @dataclass
 class Prepared:
-    """A run that is known to fit together. function: the pure step; step: the same, compiled for the mesh."""
+    """A run that is known to fit together.
+
+    function: the pure step; step: the same, compiled for the mesh. notes: what one should know of its shardings.
+    """
 
     experiment: Experiment
     schema: Any
@@ -29,6 +32,7 @@ class Prepared:
     function: step.Step
     step: Any
     evaluations: dict[str, Evaluation]
+    notes: list[str]
 
 
 def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
@@ -53,7 +57,8 @@ def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
     init = state.make_init(experiment.model, optimizer, example)
     shapes = jax.eval_shape(init, jax.random.key(0))
     variables = {"params": shapes.params, **shapes.variables}
-    outputs = jax.eval_shape(lambda v, i: experiment.model.apply(v, i, train=False), variables, example.inputs)
+    model = activation.Placed(experiment.model, mesh, experiment.mesh)
+    outputs = jax.eval_shape(lambda v, i: model.apply(v, i, train=False), variables, example.inputs)
     for name, objective in experiment.objectives.items():
         _fits(objective, schema, outputs, example, where=f"objectives.{name}")
     if experiment.balance is not None:
@@ -61,8 +66,9 @@ def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
         if experiment.optim.accumulate > 1:
             raise UserError("balance is of a whole batch; set optim.accumulate to 1 and a smaller data.batch")
     shardings = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
+    notes = audit.notes(shapes, shardings, mesh, model)
     function = step.make_step(
-        experiment.model,
+        model,
         experiment.objectives,
         optimizer,
         accumulate=experiment.optim.accumulate,
@@ -75,12 +81,12 @@ def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
         in_shardings=(shardings, sharding.batch_sharding(mesh)),
         out_shardings=(shardings, sharding.replicated(mesh)),
     )
-    evaluations = {name: _evaluation(experiment, e, schema, mesh) for name, e in experiment.evaluators.items()}
+    evaluations = {name: _evaluation(experiment, model, e, schema, mesh) for name, e in experiment.evaluators.items()}
     for name, evaluation in evaluations.items():
         for head, measure in evaluation.measures.items():
             _fits(measure, schema, outputs, example, where=f"evaluators.{name}.metrics.{head}")
     return Prepared(
-        experiment, schema, examples, mesh, optimizer, init, shapes, shardings, function, compiled, evaluations
+        experiment, schema, examples, mesh, optimizer, init, shapes, shardings, function, compiled, evaluations, notes
     )
 
 
@@ -159,13 +165,15 @@ def _fits(part: Any, schema: Any, outputs: Any, example: Batch, *, where: str) -
         raise UserError(f"{where}: {error}") from error
 
 
-def _evaluation(experiment: Experiment, evaluator: Any, schema: Any, mesh: jax.sharding.Mesh) -> Evaluation:
+def _evaluation(
+    experiment: Experiment, model: activation.Placed, evaluator: Any, schema: Any, mesh: jax.sharding.Mesh
+) -> Evaluation:
     examples = evaluator.data.open(schema)
     measures = evaluator.metrics or standard(
         schema, experiment.answers, heads=_parts(experiment.model, "heads") or None
     )
     return Evaluation(
-        experiment.model,
+        model,
         examples,
         measures,
         schema=schema,

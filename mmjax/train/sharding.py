@@ -8,17 +8,27 @@ from typing import Any
 
 import jax
 import optax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from mmjax.core import UserError, trees
+from mmjax.train import slices
 from mmjax.train.state import TrainState
 
 Rule = tuple[str, tuple[str | None, ...]]
+AnyMesh = jax.sharding.Mesh | AbstractMesh
+
+# From the slowest wires to the fastest: gradients meet once a step, a block's hidden units twice a block.
+AXES = ("data", "pipe", "fsdp", "expert", "context", "tensor")
+ROWS = ("data", "fsdp", "expert")  # what splits the rows of a batch
 
 # Megatron's split (Shoeybi et al., 2019, arXiv:1909.08053): attention by heads, the MLP by its
-# hidden units, so that a block needs one sum on the way out of each. The first rule that is found
-# in a path wins; a spec is for the last axes of an array (scanned layers stand in front).
+# hidden units, so that a block needs one sum on the way out of each. Experts lie apart, each split as an MLP is.
+# The first rule that is found in a path wins; a spec is for the last axes of an array (scanned layers stand in front).
 RULES: tuple[Rule, ...] = (
+    (r"experts/(up|gate)/kernel$", ("expert", None, "tensor")),
+    (r"experts/(up|gate)/bias$", ("expert", "tensor")),
+    (r"experts/down/kernel$", ("expert", "tensor", None)),
+    (r"experts/down/bias$", ("expert", None)),
     (r"(query|key|value)/kernel$", (None, "tensor", None)),
     (r"(query|key|value)/bias$", ("tensor", None)),
     (r"out/kernel$", ("tensor", None, None)),
@@ -26,16 +36,30 @@ RULES: tuple[Rule, ...] = (
     (r"(up|gate)/bias$", ("tensor",)),
     (r"down/kernel$", ("tensor", None)),
 )
+# Layers of a scanned trunk are stacked along the first axis of its arrays, which a pipeline shares out.
+SCANNED = re.compile(r"(^|/)blocks/")
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Devices as ``data x fsdp x tensor``; -1 takes what is left.
+    """Devices as ``data x pipe x fsdp x expert x context x tensor``; -1 takes what is left.
 
-    data and fsdp split the batch; fsdp also splits every array of at least ``fsdp_size`` numbers
-    along its largest free axis; tensor splits heads and hidden units. rules: ordered pairs of a
-    regular expression on parameter paths and a spec, tried before the house's own; a rule that
-    matches nothing is an error.
+    ======= =====================================================================================================
+    data    splits the rows of a batch
+    fsdp    splits rows too, and every array of at least ``fsdp_size`` numbers along its largest free axis
+    expert  splits rows too, and the experts of mixture layers, to which the rows' tokens travel
+    context splits the tokens of a row; attention meets the others' by way of ``exchange``
+    tensor  splits heads and hidden units
+    pipe    splits the layers of scanned trunks, through which the rows go in ``pieces`` (0: two a stage)
+    ======= =====================================================================================================
+
+    exchange: "ring" (keys and values go round; Liu et al., 2023, https://arxiv.org/abs/2310.01889) or "heads" (all
+    tokens of some heads come together; Jacobs et al., 2023, https://arxiv.org/abs/2309.14509). slices: groups of
+    devices with slow wires between, over which ``data`` is spread; 0 for what the devices say of themselves.
+
+    rules and activations: ordered pairs of a regular expression and a spec, tried before the house's own: for arrays
+    by the paths of parameters, and for what layers give by the paths of layers (``train.activation``). An axis of a
+    spec may be several, as ``data+fsdp``. A rule that matches nothing is an error.
     """
 
     data: int = -1
@@ -43,28 +67,50 @@ class Mesh:
     tensor: int = 1
     fsdp_size: int = 1024
     rules: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
+    context: int = 1
+    expert: int = 1
+    pipe: int = 1
+    exchange: str = "ring"
+    pieces: int = 0
+    slices: int = 0
+    activations: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
 
     def build(self, devices: Sequence[Any] | None = None) -> jax.sharding.Mesh:
         """The mesh over ``devices`` (all of them by default). Raises UserError where they do not fit."""
         devices = list(jax.devices() if devices is None else devices)
-        shape = [self.data, self.fsdp, self.tensor]
-        if shape.count(-1) > 1 or any(n == 0 or n < -1 for n in shape):
-            raise UserError(f"mesh {tuple(shape)} needs positive sizes, and -1 at most once")
-        if -1 in shape:
-            known = math.prod(n for n in shape if n != -1)
-            shape[shape.index(-1)] = max(len(devices) // known, 1)
-        if math.prod(shape) != len(devices):
-            text = f"data={shape[0]} fsdp={shape[1]} tensor={shape[2]}"
-            raise UserError(f"mesh {text} wants {math.prod(shape)} devices, but there are {len(devices)}")
-        return jax.make_mesh(tuple(shape), ("data", "fsdp", "tensor"), (AxisType.Auto,) * 3, devices=devices)
+        shape = self._shape(len(devices))
+        placed = slices.arranged(devices, shape, slices=self.slices, across=AXES.index("data"))
+        return jax.sharding.Mesh(placed, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+    def abstract(self, devices: int) -> AbstractMesh:
+        """The mesh of so many devices that need not be there. Raises UserError where they do not fit."""
+        return AbstractMesh(self._shape(devices), AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+    def _shape(self, devices: int) -> tuple[int, ...]:
+        if self.exchange not in ("ring", "heads"):
+            raise UserError(f"mesh.exchange={self.exchange!r} must be 'ring' or 'heads'")
+        sizes = {axis: getattr(self, axis) for axis in AXES}
+        named = " ".join(f"{axis}={size}" for axis, size in sizes.items() if size != 1) or "data=1"
+        if list(sizes.values()).count(-1) > 1 or any(n == 0 or n < -1 for n in sizes.values()):
+            raise UserError(f"mesh {named} needs positive sizes, and -1 at most once")
+        known = math.prod(n for n in sizes.values() if n != -1)
+        shape = tuple(max(devices // known, 1) if n == -1 else n for n in sizes.values())
+        if math.prod(shape) != devices:
+            raise UserError(f"mesh {named} wants {math.prod(shape)} devices, but there are {devices}")
+        return shape
 
 
-def batch_sharding(mesh: jax.sharding.Mesh) -> NamedSharding:
-    """Rows over data and fsdp."""
-    return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+def rows(mesh: AnyMesh) -> int:
+    """Into how many parts the rows of a batch go."""
+    return math.prod(mesh.shape[axis] for axis in ROWS)
 
 
-def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
+def batch_sharding(mesh: AnyMesh) -> NamedSharding:
+    """Rows over data, fsdp and expert."""
+    return NamedSharding(mesh, PartitionSpec(ROWS))
+
+
+def replicated(mesh: AnyMesh) -> NamedSharding:
     """The whole array on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
@@ -74,7 +120,7 @@ def stacked(place: NamedSharding) -> NamedSharding:
     return NamedSharding(place.mesh, PartitionSpec(None, *place.spec))
 
 
-def specs(params: Any, mesh: jax.sharding.Mesh, settings: Mesh) -> Any:
+def specs(params: Any, mesh: AnyMesh, settings: Mesh) -> Any:
     """A PartitionSpec for each leaf of ``params`` (arrays or their shapes)."""
     paths = trees.flatten(params)
     for pattern, _ in settings.rules:
@@ -84,7 +130,7 @@ def specs(params: Any, mesh: jax.sharding.Mesh, settings: Mesh) -> Any:
 
 
 def state_shardings(
-    state: TrainState, optimizer: optax.GradientTransformation, mesh: jax.sharding.Mesh, settings: Mesh
+    state: TrainState, optimizer: optax.GradientTransformation, mesh: AnyMesh, settings: Mesh
 ) -> TrainState:
     """A sharding for each leaf of ``state`` (shapes); moments live where their parameters do."""
     params = jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs(state.params, mesh, settings))
@@ -101,12 +147,47 @@ def state_shardings(
     return TrainState(whole, params, variables, moments, whole)
 
 
+def axes_of(word: str | None, mesh: AnyMesh, *, of: str) -> tuple[str, ...]:
+    """The mesh's axes that a word of a spec names. UserError for one that the mesh has not."""
+    found = tuple(word.split("+")) if word else ()
+    for axis in found:
+        if axis not in mesh.shape:
+            raise UserError(f"mesh rule for {of} names axis {axis!r}; the mesh has {', '.join(mesh.shape)}")
+    return found
+
+
+def size(axes: Sequence[str], mesh: AnyMesh) -> int:
+    """Over how many devices these axes go."""
+    return math.prod(mesh.shape[axis] for axis in axes)
+
+
+def entry(axes: tuple[str, ...]) -> Any:
+    """Axes as a PartitionSpec has them."""
+    return axes if len(axes) > 1 else axes[0] if axes else None
+
+
+def _spec(path: str, shape: tuple[int, ...], mesh: AnyMesh, settings: Mesh) -> PartitionSpec:
+    rule = next((spec for pattern, spec in (*settings.rules, *RULES) if re.search(pattern, path)), ())
+    if len(rule) > len(shape):
+        raise UserError(f"mesh rule {rule} has more axes than {path} {shape}")
+    axes = [()] * (len(shape) - len(rule)) + [axes_of(word, mesh, of=path) for word in rule]
+    layers = bool(SCANNED.search(path)) and len(axes) > len(rule)
+    if layers and mesh.shape["pipe"] > 1:
+        axes[0] = ("pipe",)
+    for n, over in zip(shape, axes, strict=True):
+        if n % size(over, mesh):
+            sizes = " x ".join(f"mesh.{axis}={mesh.shape[axis]}" for axis in over)
+            raise UserError(f"{path} {shape}: {n} does not divide by {sizes}")
+    # Never along the layers of a scan: each turn of it would have to gather its own from everywhere.
+    free = [i for i, over in enumerate(axes) if not over and i >= layers and shape[i] % mesh.shape["fsdp"] == 0]
+    taken = any("fsdp" in over for over in axes)
+    if mesh.shape["fsdp"] > 1 and not taken and free and math.prod(shape) >= settings.fsdp_size:
+        axes[max(free, key=lambda i: shape[i])] = ("fsdp",)
+    return PartitionSpec(*map(entry, axes))
+
+
 def _moment(
-    shape: tuple[int, ...],
-    own: NamedSharding,
-    parameter: tuple[int, ...],
-    mesh: jax.sharding.Mesh,
-    settings: Mesh,
+    shape: tuple[int, ...], own: NamedSharding, parameter: tuple[int, ...], mesh: AnyMesh, settings: Mesh
 ) -> NamedSharding:
     """Where a moment lives: with its parameter; one without some of its axes (as a mean over them) keeps the others'.
 
@@ -119,19 +200,3 @@ def _moment(
         if shape == (*parameter[:gone], *parameter[gone + 1 :]):
             return NamedSharding(mesh, PartitionSpec(*spec[:gone], *spec[gone + 1 :]))
     return NamedSharding(mesh, _spec("", shape, mesh, settings))
-
-
-def _spec(path: str, shape: tuple[int, ...], mesh: jax.sharding.Mesh, settings: Mesh) -> PartitionSpec:
-    rule = next((spec for pattern, spec in (*settings.rules, *RULES) if re.search(pattern, path)), ())
-    if len(rule) > len(shape):
-        raise UserError(f"mesh rule {rule} has more axes than {path} {shape}")
-    axes: list[str | None] = [None] * (len(shape) - len(rule)) + list(rule)
-    for size, axis in zip(shape, axes, strict=True):
-        if axis is not None and axis not in mesh.shape:
-            raise UserError(f"mesh rule for {path} names axis {axis!r}; the mesh has {', '.join(mesh.shape)}")
-        if axis is not None and size % mesh.shape[axis]:
-            raise UserError(f"{path} {shape}: {size} does not divide by mesh.{axis}={mesh.shape[axis]}")
-    free = [i for i, axis in enumerate(axes) if axis is None and shape[i] % mesh.shape["fsdp"] == 0]
-    if mesh.shape["fsdp"] > 1 and "fsdp" not in axes and free and math.prod(shape) >= settings.fsdp_size:
-        axes[max(free, key=lambda i: shape[i])] = "fsdp"
-    return PartitionSpec(*axes)

@@ -9,6 +9,7 @@ import optax
 from flax import linen
 
 from mmjax.core import Batch, Mean, Outputs, modality
+from mmjax.train.activation import Placed
 from mmjax.train.state import TrainState
 
 
@@ -24,7 +25,7 @@ Step = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
 
 
 def make_step(
-    model: linen.Module,
+    model: linen.Module | Placed,
     objectives: Mapping[str, Any],
     optimizer: optax.GradientTransformation,
     *,
@@ -85,7 +86,9 @@ def _summed(losses: Any, params: Any, **_: Any) -> tuple[Any, Ran, dict[str, jax
     return *jax.grad(total, has_aux=True)(params), {}
 
 
-def _count(model: linen.Module, objectives: Mapping[str, Any], state: TrainState, batch: Batch) -> dict[str, Mean]:
+def _count(
+    model: linen.Module | Placed, objectives: Mapping[str, Any], state: TrainState, batch: Batch
+) -> dict[str, Mean]:
     """Each objective on outputs of zeros: its total means nothing, its count is the batch's own."""
     variables = {"params": state.params, **state.variables}
     shapes = jax.eval_shape(lambda v, i: model.apply(v, i, train=False), variables, batch.inputs)

@@ -24,6 +24,7 @@ def introduction(prepared: Prepared, start: int) -> list[str]:
     opened = [prepared.examples, *(evaluation.examples for evaluation in prepared.evaluations.values())]
     for examples in opened:
         lines += [f"  {note}" for note in examples.notes()]
+    lines += [f"  {note}" for note in prepared.notes]
     return [*lines, f"going on after step {start}"] if start else lines
 
 

@@ -135,7 +135,7 @@ def test_a_run_folder_needs_nothing_else(trained, say, tmp_path):
 def test_show(things, trained, say):
     status, (told,), err = say("show", "recipe.py", "--model.encoders.image.width", "16")
     assert status == 0 and "parameters" in err
-    assert told.keys() == {"parameters", "flops", "memory", "mesh", "shardings", "schema"}
+    assert told.keys() == {"parameters", "flops", "memory", "mesh", "shardings", "notes", "schema"}
     status, (again,), _ = say("show", trained)
     assert status == 0
     assert again["parameters"]["total"] < told["parameters"]["total"]

@@ -1,0 +1,82 @@
+"""Where what layers give lives: ordered rules on the paths of layers, put in place from outside of them.
+
+No layer names an axis. What it gives is constrained where it is called, by rules that read its path, which is that
+of its parameters; so a mesh is a matter of the experiment alone.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from flax import linen
+from jax.sharding import NamedSharding, PartitionSpec
+
+from mmjax.core import UserError
+from mmjax.train import sharding
+from mmjax.train.sharding import AnyMesh, Mesh, Rule
+
+_ROWS = "+".join(sharding.ROWS)
+# Rows stay where the batch lay, so that with fsdp it is parameters that travel and not activations. The first rule
+# wins that is found in a layer's path and has as many axes as the array.
+RULES: tuple[Rule, ...] = (
+    (r"(^|/)(query|key|value)$", (_ROWS, "context", "tensor", None)),
+    (r"(^|/)(up|gate)$", (_ROWS, "context", "tensor")),
+    (r"(^|/)(block_\d+[^/]*|blocks|trunk|fusion|encoders_[^/]+)$", (_ROWS, "context", None)),
+    (r"(^|/)heads_[^/]+$", (_ROWS, None)),
+)
+
+
+class Placed:
+    """A model whose activations live where the rules of a mesh say: ``init`` and ``apply`` are the model's own.
+
+    placed: shapes and shardings of what the last pass put in place, by layer. left: what was meant to be split and is
+    not, as it has fewer places than the axes have devices: these axes and how many places.
+    """
+
+    def __init__(self, model: linen.Module, mesh: AnyMesh, settings: Mesh):
+        self.model, self._mesh, self._rules = model, mesh, (*settings.activations, *RULES)
+        self._own = [pattern for pattern, _ in settings.activations]
+        self.placed: dict[str, list[tuple[tuple[int, ...], NamedSharding]]] = {}
+        self.left: dict[str, list[tuple[str, int]]] = {}
+
+    def init(self, *args: Any, **kwargs: Any) -> Any:
+        """Variables as the model makes them."""
+        return self.model.init(*args, **kwargs)
+
+    def apply(self, *args: Any, **kwargs: Any) -> Any:
+        """What the model gives, each layer's part of it in its place."""
+        self.placed, self.left = {}, {}
+        with linen.intercept_methods(self._after):
+            out = self.model.apply(*args, **kwargs)
+        for pattern in self._own:
+            if not any(re.search(pattern, path) for path in self.placed):
+                known = ", ".join(sorted(self.placed)[:8])
+                raise UserError(f"mesh rule {pattern!r} matches no layer; there are {known}, ...")
+        return out
+
+    def _after(self, call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        out = call(*args, **kwargs)
+        if context.method_name != "__call__" or not context.module.path:
+            return out
+        path = "/".join(context.module.path)
+        return jax.tree.map(lambda leaf: self._constrained(path, leaf), out)
+
+    def _constrained(self, path: str, array: Any) -> Any:
+        shape = getattr(array, "shape", ())
+        spec = next(self._matching(path, len(shape)), None)
+        if spec is None:
+            return array
+        axes = []
+        for size, word in zip(shape, spec, strict=True):
+            over = sharding.axes_of(word, self._mesh, of=path)
+            if size < sharding.size(over, self._mesh):
+                self.left.setdefault(path, []).append((str(word), size))
+                over = ()
+            axes.append(sharding.entry(over))
+        place = NamedSharding(self._mesh, PartitionSpec(*axes))
+        self.placed.setdefault(path, []).append((shape, place))
+        return jax.lax.with_sharding_constraint(array, place) if self._mesh.size > 1 else array
+
+    def _matching(self, path: str, axes: int) -> Iterator[tuple[str | None, ...]]:
+        return (spec for pattern, spec in self._rules if len(spec) == axes and re.search(pattern, path))

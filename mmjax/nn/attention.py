@@ -62,12 +62,27 @@ class Attention(linen.Module):
         if self.relative:
             bias = position.Relative(self.relative, name="relative")(places, self.heads).astype(query.dtype)
         value = split("value", context, kv_heads)
-        reach = (self.band - 1, 0 if self.causal else self.band - 1) if self.band else None
         with jax.named_scope("causal" if self.causal else "whole"):  # by which its operations are counted (mmjax.flops)
-            mixed = jax.nn.dot_product_attention(
-                query, key, value, bias, allowed, is_causal=self.causal, local_window_size=reach
-            )
+            mixed = self.mixed(query, key, value, bias, allowed, causal=self.causal, reach=self._reach())
         return linen.DenseGeneral(width, axis=(-2, -1), dtype=jnp.dtype(self.dtype), name="out")(mixed)
+
+    def mixed(
+        self,
+        query: Float[Array, "b q k h"],
+        key: Float[Array, "b n g h"],
+        value: Float[Array, "b n g h"],
+        bias: Float[Array, "#b #k q n"] | None,
+        allowed: Bool[Array, "#b #k q n"] | None,
+        *,
+        causal: bool,
+        reach: tuple[int, int] | None,
+    ) -> Float[Array, "b q k h"]:
+        """Values by how queries and keys agree. Where tokens lie on several devices, the mesh puts its own way here."""
+        return jax.nn.dot_product_attention(query, key, value, bias, allowed, is_causal=causal, local_window_size=reach)
+
+    @linen.nowrap
+    def _reach(self) -> tuple[int, int] | None:
+        return (self.band - 1, 0 if self.causal else self.band - 1) if self.band else None
 
     def _check(self, width: int, *, alone: bool) -> None:
         if not self.head_size and width % self.heads:

@@ -14,6 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from mmjax.core import UserError
 from mmjax.train import sharding
+from mmjax.train.context import attend
 from mmjax.train.sharding import AnyMesh, Mesh, Rule
 
 _ROWS = "+".join(sharding.ROWS)
@@ -36,6 +37,7 @@ class Placed:
 
     def __init__(self, model: linen.Module, mesh: AnyMesh, settings: Mesh):
         self.model, self._mesh, self._rules = model, mesh, (*settings.activations, *RULES)
+        self._exchange = settings.exchange
         self._own = [pattern for pattern, _ in settings.activations]
         self.placed: dict[str, list[tuple[tuple[int, ...], NamedSharding]]] = {}
         self.left: dict[str, list[tuple[str, int]]] = {}
@@ -56,11 +58,18 @@ class Placed:
         return out
 
     def _after(self, call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        if context.method_name == "mixed" and self._apart(*args[:2]):
+            return attend(*args, **kwargs, mesh=self._mesh, exchange=self._exchange)
         out = call(*args, **kwargs)
         if context.method_name != "__call__" or not context.module.path:
             return out
         path = "/".join(context.module.path)
         return jax.tree.map(lambda leaf: self._constrained(path, leaf), out)
+
+    def _apart(self, query: Any, key: Any) -> bool:
+        """Whether attention meets tokens of other devices; a few queries, as those that pool, come whole instead."""
+        parts = self._mesh.shape["context"]
+        return parts > 1 and min(query.shape[1], key.shape[1]) >= parts
 
     def _constrained(self, path: str, array: Any) -> Any:
         shape = getattr(array, "shape", ())

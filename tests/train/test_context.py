@@ -1,0 +1,79 @@
+"""Attention over tokens on several devices is attention: values, gradients, masks, and what travels."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmjax.core import UserError
+from mmjax.train import Mesh, context
+
+MESHES = {"ring": Mesh(data=2, context=4), "heads": Mesh(data=2, context=2, tensor=2, exchange="heads")}
+KINDS = {
+    "whole": {},
+    "masked": {"mask": True},
+    "causal": {"causal": True},
+    "band": {"causal": True, "reach": (2, 0), "mask": True},
+    "both sides": {"reach": (3, 3)},
+    "bias": {"bias": True, "causal": True},
+    "cross": {"queries": 9},
+}
+
+
+def given(length=14, queries=None, mask=False, bias=False, causal=False, reach=None):
+    """Query, key, value, bias; two documents a row and padding where ``mask``; 4 heads in 4 groups."""
+    keys = jax.random.split(jax.random.key(length), 4)
+    b, h, n = 2, 4, queries or length
+    arrays = [jax.random.normal(k, (b, m, 4, h)) for k, m in zip(keys, (n, length, length), strict=False)]
+    segments = jnp.asarray([[1] * 5 + [2] * (length - 5), [1] * 8 + [2] * (length - 10) + [0] * 2])
+    same = (segments[:, :, None] == segments[:, None, :]) & (segments > 0)[:, None, :]
+    extra = jax.random.normal(keys[3], (1, 4, n, length)) if bias else None
+    return arrays, extra, same[:, None] if mask else None, {"causal": causal, "reach": reach}
+
+
+def both(settings, arrays, extra, allowed, how):
+    """The same scalar and its gradients, on one device and on eight."""
+    mesh = settings.build()
+
+    def plain(q, k, v, bias):
+        how_plain = {"is_causal": how["causal"], "local_window_size": how["reach"]}
+        return jax.nn.dot_product_attention(q, k, v, bias, allowed, **how_plain)
+
+    def apart(q, k, v, bias):
+        return context.attend(q, k, v, bias, allowed, **how, mesh=mesh, exchange=settings.exchange)
+
+    seen = jnp.ones(arrays[0].shape[:2]) if allowed is None else jnp.any(allowed, axis=(1, 3))
+
+    def scalar(way):
+        return lambda *given: jnp.sum(jnp.sin(way(*given)) * seen[..., None, None])
+
+    numbers = (0, 1, 2) if extra is None else (0, 1, 2, 3)
+    compiled = [
+        jax.jit(jax.value_and_grad(scalar(way), numbers)).lower(*arrays, extra).compile() for way in (plain, apart)
+    ]
+    return [c(*arrays, extra) for c in compiled], compiled[1].as_text()
+
+
+@pytest.mark.parametrize("way", MESHES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_attention_is_the_same_on_several_devices(kind, way):
+    (one, many), text = both(MESHES[way], *given(**KINDS[kind]))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=2e-5), one, many)
+    assert ("collective-permute" if way == "ring" else "all-to-all") in text
+
+
+def test_shared_keys_go_round_as_they_are():
+    arrays, *rest = given(causal=True)
+    arrays = [arrays[0], *(x[:, :, :2] for x in arrays[1:])]
+    (one, many), text = both(MESHES["ring"], arrays, *rest)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=2e-5), one, many)
+    passed = set(re.findall(r"f32\[([\d,]+)\]\S* collective-permute", text))
+    assert passed and all(shape.startswith("1,4,2,") for shape in passed), passed  # of a row, a quarter, two heads
+
+
+def test_heads_that_cannot_change_places_are_an_error():
+    arrays, *rest = given()
+    with pytest.raises(UserError, match=r"4 heads do not divide by mesh.context=8; use 'ring'"):
+        both(Mesh(data=1, context=8, exchange="heads"), arrays, *rest)

@@ -47,7 +47,7 @@ def attend(
         columns: Any = (("context",) if heads is None else ("tensor", "context"), None)
     else:
         bias, allowed = (None if x is None else _padded(_padded(x, 2, parts), 3, parts) for x in (bias, allowed))
-        inner = ring.turning(parts, lengths[1], causal=causal, reach=reach)
+        inner = ring.Ring(parts, lengths[1], causal, reach).local()
         columns = (heads, "context")
     tokens = PartitionSpec(batch, "context", heads, None)
     sides = [None if x is None else _side(x.shape, batch, *columns) for x in (bias, allowed)]

@@ -1,6 +1,7 @@
 """What each device of a mesh's context axis does for attention over all of them (see ``train.context``)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,98 +30,108 @@ def swapped(lengths: tuple[int, int], *, causal: bool, reach: tuple[int, int] | 
     return local
 
 
-def turning(parts: int, length: int, *, causal: bool, reach: tuple[int, int] | None) -> Local:
+@dataclass(frozen=True)
+class Ring:
     """A ring of ``parts`` devices around which keys and values go; ``length``: how many of the keys are no padding.
 
     A causal band needs no more turns than it reaches back. The backward pass goes round again with the gradients
     of keys and values, so that nothing but this device's own tokens is kept for it.
     """
 
-    def turns(keys: int) -> int:
-        return min(parts, -(-reach[0] // keys) + 1) if causal and reach is not None else parts
+    parts: int
+    length: int
+    causal: bool
+    reach: tuple[int, int] | None
 
-    def seen(query: Array, key: Array, bias: Array | None, allowed: Array | None, owner: Array) -> Array:
-        """Scores (b g r q n) of own queries and the keys of ``owner``, in float32."""
-        b, q, k, h = query.shape
-        n, g = key.shape[1:3]
-        grouped = query.reshape(b, q, g, k // g, h)
-        scores = jnp.einsum("bqgrh,bngh->bgrqn", grouped, key, preferred_element_type=jnp.float32) * h**-0.5
-        row = jax.lax.axis_index(_AXIS) * q + jnp.arange(q)[:, None]
-        column = owner * n + jnp.arange(n)[None]
-        if bias is not None:
-            scores += _columns(bias, owner, n, g).astype(jnp.float32)
-        visible = jnp.ones((q, n), bool) if allowed is None else _columns(allowed, owner, n, g)
-        visible &= (column <= row) | (not causal)
-        if reach is not None:
-            visible &= (column >= row - reach[0]) & (column <= row + reach[1])
-        return jnp.where(column < length, jnp.where(visible, scores, _MASKED), -jnp.inf)
+    def local(self) -> Local:
+        """What each device computes."""
+        function = jax.custom_vjp(lambda *given: self.forward(*given)[0])
+        function.defvjp(self.forward, self.backward)
+        return function
 
-    def forward(query: Array, key: Array, value: Array, bias: Array | None, allowed: Array | None) -> Any:
+    def forward(self, query: Array, key: Array, value: Array, bias: Array | None, allowed: Array | None) -> Any:
+        """Queries over all keys, and what the way back needs."""
         b, q, k, h = query.shape
-        g, me = key.shape[2], jax.lax.axis_index(_AXIS)
+        g, me, last = key.shape[2], jax.lax.axis_index(_AXIS), self._last(key.shape[1])
 
         def meet(sums: Any, key: Array, value: Array, turn: Any) -> Any:
             total, weight, top = sums
-            scores = seen(query, key, bias, allowed, (me - turn) % parts)
+            scores = self._seen(query, key, bias, allowed, (me - turn) % self.parts)
             new = jnp.maximum(top, jnp.max(scores, axis=-1))
             shares, kept = jnp.exp(scores - new[..., None]), jnp.exp(top - new)
-            here = jnp.einsum(
-                "bgrqn,bngh->bgrqh", shares.astype(value.dtype), value, preferred_element_type=jnp.float32
-            )
+            here = _product("bgrqn,bngh->bgrqh", shares.astype(value.dtype), value)
             return total * kept[..., None] + here, weight * kept + jnp.sum(shares, axis=-1), new
 
         def turned(carry: Any, turn: Array) -> Any:
             sums, key, value = carry
-            coming = _passed((key, value), parts)  # on its way while this device computes
+            coming = _passed((key, value), self.parts)  # on its way while this device computes
             return (meet(sums, key, value, turn), *coming), None
 
-        shape, last = (b, g, k // g, q), turns(key.shape[1]) - 1
+        shape = (b, g, k // g, q)
         sums = jnp.zeros((*shape, h)), jnp.zeros(shape), jnp.full(shape, _MASKED)
         (sums, held, values), _ = jax.lax.scan(turned, (sums, key, value), jnp.arange(last))
         total, weight, top = meet(sums, held, values, last)
         out = _flat(total / weight[..., None]).astype(query.dtype)
         return out, (query, key, value, bias, allowed, out, weight, top)
 
-    def backward(kept: Any, grad: Array) -> Any:
+    def backward(self, kept: Any, grad: Array) -> Any:
+        """Gradients of all but ``allowed``."""
         query, key, value, bias, allowed, out, weight, top = kept
         b, q, k, h = query.shape
         n, g = key.shape[1:3]
-        me, last = jax.lax.axis_index(_AXIS), turns(n) - 1
-        incoming = grad.reshape(b, q, g, k // g, h)
-        own = jnp.einsum("bqkh,bqkh->bkq", grad, out, preferred_element_type=jnp.float32).reshape(weight.shape)
+        me, last = jax.lax.axis_index(_AXIS), self._last(n)
+        asked, incoming = (x.reshape(b, q, g, k // g, h) for x in (query, grad))
+        own = _product("bqkh,bqkh->bkq", grad, out).reshape(weight.shape)
 
         def meet(sums: Any, key: Array, value: Array, dkey: Array, dvalue: Array, turn: Any) -> Any:
             dquery, dbias = sums
-            owner = (me - turn) % parts
-            shares = jnp.exp(seen(query, key, bias, allowed, owner) - top[..., None]) / weight[..., None]
-            dshares = jnp.einsum("bqgrh,bngh->bgrqn", incoming, value, preferred_element_type=jnp.float32)
-            dscores = shares * (dshares - own[..., None])
-            product = partial(jnp.einsum, preferred_element_type=jnp.float32)
-            dvalue += product("bgrqn,bqgrh->bngh", shares.astype(grad.dtype), incoming)
+            owner = (me - turn) % self.parts
+            shares = jnp.exp(self._seen(query, key, bias, allowed, owner) - top[..., None]) / weight[..., None]
+            dscores = shares * (_product("bqgrh,bngh->bgrqn", incoming, value) - own[..., None])
             scaled = (dscores * h**-0.5).astype(query.dtype)
-            dkey += product("bgrqn,bqgrh->bngh", scaled, query.reshape(b, q, g, k // g, h))
-            dquery += product("bgrqn,bngh->bgrqh", scaled, key)
             if bias is not None:
                 dbias = jax.lax.dynamic_update_slice_in_dim(dbias, _summed(dscores, bias), owner * n, 3)
-            return (dquery, dbias), dkey, dvalue
+            dvalue += _product("bgrqn,bqgrh->bngh", shares.astype(grad.dtype), incoming)
+            dkey += _product("bgrqn,bqgrh->bngh", scaled, asked)
+            return (dquery + _product("bgrqn,bngh->bgrqh", scaled, key), dbias), dkey, dvalue
 
         def turned(carry: Any, turn: Array) -> Any:
-            sums, key, value, dkey, dvalue = carry
-            coming = _passed((key, value), parts)
-            sums, dkey, dvalue = meet(sums, key, value, dkey, dvalue, turn)
-            return (sums, *coming, *_passed((dkey, dvalue), parts)), None
+            sums, key, value, *grads = carry
+            coming = _passed((key, value), self.parts)
+            sums, *grads = meet(sums, key, value, *grads, turn)
+            return (sums, *coming, *_passed(tuple(grads), self.parts)), None
 
         start = (jnp.zeros((*weight.shape, h)), None if bias is None else jnp.zeros(bias.shape))
-        nothing = jnp.zeros(key.shape), jnp.zeros(key.shape)
-        carry, _ = jax.lax.scan(turned, (start, key, value, *nothing), jnp.arange(last))
-        (dquery, dbias), dkey, dvalue = meet(*carry, last)
-        dkey, dvalue = _passed((dkey, dvalue), parts, steps=parts - last)  # home
+        carry = (start, key, value, jnp.zeros(key.shape), jnp.zeros(key.shape))
+        carry, _ = jax.lax.scan(turned, carry, jnp.arange(last))
+        (dquery, dbias), *grads = meet(*carry, last)
+        dkey, dvalue = _passed(tuple(grads), self.parts, steps=self.parts - last)  # home
         dbias = None if bias is None else dbias.astype(bias.dtype)
         return _flat(dquery).astype(query.dtype), dkey.astype(key.dtype), dvalue.astype(value.dtype), dbias, None
 
-    local = jax.custom_vjp(lambda *given: forward(*given)[0])
-    local.defvjp(forward, backward)
-    return local
+    def _last(self, keys: int) -> int:
+        """The last turn that shows anything."""
+        if self.causal and self.reach is not None:
+            return min(self.parts - 1, -(-self.reach[0] // keys))
+        return self.parts - 1
+
+    def _seen(self, query: Array, key: Array, bias: Array | None, allowed: Array | None, owner: Array) -> Array:
+        """Scores (b g r q n) of own queries and the keys of ``owner``, in float32."""
+        b, q, k, h = query.shape
+        n, g = key.shape[1:3]
+        scores = _product("bqgrh,bngh->bgrqn", query.reshape(b, q, g, k // g, h), key) * h**-0.5
+        row = jax.lax.axis_index(_AXIS) * q + jnp.arange(q)[:, None]
+        column = owner * n + jnp.arange(n)[None]
+        if bias is not None:
+            scores += _columns(bias, owner, n, g).astype(jnp.float32)
+        visible = jnp.ones((q, n), bool) if allowed is None else _columns(allowed, owner, n, g)
+        visible &= (column <= row) | (not self.causal)
+        if self.reach is not None:
+            visible &= (column >= row - self.reach[0]) & (column <= row + self.reach[1])
+        return jnp.where(column < self.length, jnp.where(visible, scores, _MASKED), -jnp.inf)
+
+
+_product = partial(jnp.einsum, preferred_element_type=jnp.float32)
 
 
 def _passed(arrays: Any, parts: int, *, steps: int = 1) -> Any:

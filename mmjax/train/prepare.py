@@ -1,6 +1,6 @@
 """Everything that can fail on what the user gave, done before a run folder exists."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,12 +35,13 @@ class Prepared:
     notes: list[str]
 
 
-def prepare(experiment: Experiment, *, schema: Any = None) -> Prepared:
+def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any] | None = None) -> Prepared:
     """Read the data, fit the schema unless given, and check that all parts fit together.
 
+    devices: to run on, all that are here by default; what is only compiled may be for others.
     Raises UserError for the first thing that does not.
     """
-    mesh = experiment.mesh.build()
+    mesh = experiment.mesh.build(devices)
     place.check_batch(experiment.data.batch, experiment.optim.accumulate, mesh, where="data.batch")
     for where, value, least in (
         ("run.steps", experiment.run.steps, 1),

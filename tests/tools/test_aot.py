@@ -1,0 +1,29 @@
+"""A step compiled for TPUs that are not there sends what its mesh needs, and no more."""
+
+import dataclasses
+import importlib.util
+
+import pytest
+
+from mmjax import Mesh
+from tools.bench import workload
+
+MADE = workload.language(24, 64, 512, width=128, depth=1, heads=1)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="libtpu compiles for TPUs; the extra tpu has it")
+@pytest.mark.parametrize("way", [Mesh(), Mesh(data=1, fsdp=8)], ids=["data", "fsdp"])
+def test_gradients_meet_once(way):
+    from tools import aot
+
+    found = aot.measure(dataclasses.replace(MADE, mesh=way), "v5e:2x4")
+    whole = found["memory"]["parameters"] * (8 if way.fsdp > 1 else 1)
+    sent = {kind: part["bytes"] for kind, part in found["collectives"].items()}
+    if way.fsdp > 1:  # parameters twice as bfloat16, gradients once as float32
+        assert sum(sent.values()) <= 1.02 * 7 / 8 * 2 * whole
+        assert sent["all-gather"] > 0 and sent["reduce-scatter"] > 0
+    else:
+        assert sent.keys() == {"all-reduce"}
+        assert 2 * 7 / 8 * whole <= sent["all-reduce"] <= 1.02 * 2 * 7 / 8 * whole
+    assert found["flops"]["compiled"] <= 1.2 * found["flops"]["counted"]  # norms and the softmax of so few features
+    assert found["memory"]["peak"] >= found["memory"]["parameters"] + found["memory"]["optimizer"]

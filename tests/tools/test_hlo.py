@@ -1,0 +1,68 @@
+"""Bytes of collectives are read off a program's text as one would count them by hand."""
+
+from tools import hlo
+
+TEXT = """HloModule step, is_scheduled=true
+
+%sum (a: f32[], b: f32[]) -> f32[] {
+  %a = f32[] parameter(0)
+  %b = f32[] parameter(1)
+  ROOT %add = f32[] add(%a, %b)
+}
+
+%body.1 (arg: (s32[], f32[64])) -> (s32[], f32[64]) {
+  %arg = (s32[], f32[64]) parameter(0)
+  %each = f32[64]{0:T(128)} all-reduce(%arg), channel_id=7, replica_groups={{0,1},{2,3}}, to_apply=%sum
+  ROOT %out = (s32[], f32[64]) tuple(%arg, %each)
+}
+
+%condition.1 (arg.1: (s32[], f32[64])) -> pred[] {
+  %arg.1 = (s32[], f32[64]) parameter(0)
+  %limit = s32[]{:T(128)} constant(5)
+  ROOT %less = pred[] compare(%arg.1, %limit), direction=LT
+}
+
+%all-reduce-scatter.3 (input: f32[32,16]) -> f32[8,16] {
+  %input = f32[32,16]{1,0} parameter(0)
+  %all-reduce.9 = f32[32,16]{1,0} all-reduce(%input), channel_id=8, replica_groups={{0,1,2,3}}, to_apply=%sum
+  ROOT %slice = f32[8,16]{1,0} dynamic-slice(%all-reduce.9), dynamic_slice_sizes={8,16}
+}
+
+%fused.start (p: bf16[8,4]) -> (bf16[8,4], bf16[32,4]) {
+  %p = bf16[8,4] parameter(0)
+  %all-gather.1 = bf16[32,4]{1,0:T(8,128)(2,1)} all-gather(%p), channel_id=9, replica_groups=mesh['x'=4,'y'=1] {'x'}
+  ROOT %start = (bf16[8,4], bf16[32,4]) custom-call(%all-gather.1), custom_call_target="AsyncCollectiveStart"
+}
+
+%async_collective_fusion.2 (p.1: bf16[8,4]) -> bf16[32,4] {
+  %p.1 = bf16[8,4] parameter(0)
+  ROOT %all-gather.2 = bf16[32,4]{1,0} all-gather(%p.1), channel_id=9, replica_groups=mesh['x'=4,'y'=1] {'x'}
+}
+
+ENTRY %main (x: f32[64], y: f32[32,16], z: bf16[8,4]) -> f32[64] {
+  %x = f32[64] parameter(0)
+  %loop = (s32[], f32[64]) while(%x), condition=%condition.1, body=%body.1
+  %scattered = f32[8,16] fusion(%y), kind=kCustom, calls=%all-reduce-scatter.3
+  %begun = (bf16[8,4], bf16[32,4]) fusion(%z), kind=kCustom, calls=%fused.start
+  %ended = bf16[32,4] fusion(%begun), kind=kCustom, calls=%async_collective_fusion.2
+  %both = (f32[4]{0}, /*index=1*/f32[4,4]{1,0}) all-reduce(%x, %x), channel_id=3, replica_groups=[1,4]<=[4]
+  %moved = (bf16[10]{0}, bf16[10]{0}, u32[], u32[]) collective-permute-start(%x), channel_id=5
+  ROOT %swapped = f32[16]{0} all-to-all(%x), channel_id=4, replica_groups={{0,1,2,3}}
+}
+"""
+
+
+def test_every_collective_counts_as_often_as_it_runs():
+    found = hlo.traffic(TEXT, devices=4)
+    in_loop, beside = 5 * 2 * (64 * 4) // 2, 2 * (20 * 4) * 3 // 4
+    assert found["all-reduce"] == {"bytes": in_loop + beside, "overlapped": 0}
+    assert found["reduce-scatter"] == {"bytes": (32 * 16 * 4) * 3 // 4, "overlapped": 0}
+    gathered = (32 * 4 * 2) * 3 // 4
+    assert found["all-gather"] == {"bytes": gathered, "overlapped": gathered}
+    assert found["collective-permute"] == {"bytes": 20, "overlapped": 20}
+    assert found["all-to-all"] == {"bytes": 64 * 3 // 4, "overlapped": 0}
+
+
+def test_a_program_that_sends_nothing():
+    text = "HloModule m\n\nENTRY %main (x: f32[4]) -> f32[4] {\n  ROOT %x = f32[4] parameter(0)\n}\n"
+    assert hlo.traffic(text, devices=1) == {}

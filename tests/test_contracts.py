@@ -16,7 +16,7 @@ from flax import linen
 
 import descriptors as table
 from descriptors.row import WIDTH
-from mmjax.core import Factored, Tokens, plain, trees
+from mmjax.core import Factored, Tokens, UserError, plain, trees
 
 every = pytest.mark.parametrize("row", table.MODULES, ids=str)
 encoders = pytest.mark.parametrize("row", table.ENCODERS, ids=str)
@@ -24,6 +24,7 @@ fusions = pytest.mark.parametrize("row", table.FUSIONS, ids=str)
 tokens_out = pytest.mark.parametrize("row", table.ENCODERS + table.FUSIONS, ids=str)
 layered = pytest.mark.parametrize("row", [row for row in table.MODULES if hasattr(row.module, "remat")], ids=str)
 keeping = pytest.mark.parametrize("row", [row for row in table.MODULES if row.statistics], ids=str)
+mixing = pytest.mark.parametrize("row", [row for row in table.MODULES if not (row.packs or row.apart)], ids=str)
 packing = pytest.mark.parametrize("row", [row for row in table.MODULES if row.packs], ids=str)
 
 KEY = jax.random.key(0)
@@ -206,7 +207,7 @@ def test_survives_json(row):
 
 @every
 def test_eager_equals_compiled(row):
-    changes = {"depth": 0} if hasattr(row.module, "depth") else {}  # tests/nn does the layers
+    changes = {"depth": 0} if hasattr(row.module, "depth") else {}  # tests/nn/test_layers.py does the layers
     eager = output(row, parameters(row.name), row.inputs, **changes)
     compiled = jax.jit(lambda params, inputs: output(row, params, inputs, **changes))(parameters(row.name), row.inputs)
     same(eager, compiled, rtol=1e-5, atol=1e-5)
@@ -291,6 +292,13 @@ def test_packed_rows_equal_their_examples_alone(row):
         parts = jnp.split(expected, bounds, axis=1)
         expected = jnp.concatenate([part.reshape(1, -1, WIDTH) for part in parts], axis=1)
     np.testing.assert_allclose(floats(packed), expected.reshape(floats(packed).shape), rtol=1e-4, atol=1e-5)
+
+
+@mixing
+def test_examples_that_would_mix_are_refused(row):
+    packed = over_signals(lambda signal: signal.replace(segments=signal.mask.astype(jnp.int32)), row.inputs)
+    with pytest.raises(UserError, match="packed"):
+        jax.eval_shape(lambda: row.module.init(KEY, packed, train=False))
 
 
 def unmasked(signal):

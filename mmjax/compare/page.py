@@ -199,9 +199,10 @@ def _figures(found: Mapping[str, Any]) -> Markup:
 def _method(found: Mapping[str, Any]) -> Markup:
     told = [
         "All models have the recipe's encoders, data, budget of steps and seeds, and differ in the fusion alone. "
-        "Nothing was chosen on the rows that are measured.",
+        "The comparison itself chooses nothing on the rows that are measured.",
         "Intervals are 95 % of a bootstrap that resamples rows and seeds at once, every model on the same resamples: "
-        "differences are paired. They do not cover the choice of the best among many.",
+        "differences are paired. They do not cover the choice of the best among many, and are too narrow where few "
+        "seeds differ much.",
         "The experts are the models of one modality, each trained by its own loss. Their temperatures, and the weights "
         "of their stack, come from training rows that twins of them were trained without; the product has the prior "
         "of the training rows divided out, so that it counts once.",

@@ -173,7 +173,7 @@ def _entries(
     teaching, testing = parts
     held_out = len(training.examples) >= _LEAST and len(testing) > 0
     for modality in sorted(schema.inputs):
-        alone = _alone(experiment, schema, modality)
+        alone = _alone(experiment, schema, modality, head)
         data, val = training.only([modality]), measured.only([modality])
         add(f"{modality} alone", "alone", alone, data, val, [(modality,)])
         if held_out:
@@ -187,7 +187,7 @@ def _entries(
     return entries
 
 
-def _alone(experiment: Experiment, schema: Any, modality: str) -> Any:
+def _alone(experiment: Experiment, schema: Any, modality: str, head: str) -> Any:
     """The model of one modality: the recipe's own fusion of one stream, or late fusion where it wants several."""
     kept = {name: h for name, h in experiment.model.heads.items() if getattr(h, "stream", "") in ("", modality)}
     model = experiment.model.clone(encoders={modality: experiment.model.encoders[modality]}, heads=kept)
@@ -195,7 +195,7 @@ def _alone(experiment: Experiment, schema: Any, modality: str) -> Any:
     try:
         jax.eval_shape(lambda: model.init(jax.random.key(0), {modality: example[modality]}, train=False))
     except (UserError, ValueError):
-        size = candidate.Size.of(experiment.model, next(iter(model.heads)))
+        size = candidate.Size.of(experiment.model, head)
         return model.clone(fusion=fusion.Late(width=size.width, dtype=size.dtype))
     return model
 

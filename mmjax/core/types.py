@@ -21,7 +21,6 @@ class Signal(flax.struct.PyTreeNode):
 
     ======== ================================== =======================
     image    values ``b h w c``, uint8 or float  mask ``b 1``
-    video    values ``b t h w c``, as images     mask ``b t``
     audio    values ``b t``, float waveform      mask ``b t``
     text     values ``b t``, int32 token ids     mask ``b t``
     video    values ``b t h w c``, as image's    mask ``b t``

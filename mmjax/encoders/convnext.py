@@ -21,7 +21,7 @@ class ConvNeXt(linen.Module):
     channel is scaled by a weight that begins at ``scale``. ``drop_path`` grows from 0 in the first block to its
     value in the last. A mask may cover the rows of a picture (``b h``); a patch is real where any of its rows is.
 
-    Raises UserError where there are not as many ``channels`` as ``stages``.
+    Raises UserError where there are not as many ``channels`` as ``stages``, and for packed rows.
     """
 
     channels: Sequence[int] = (96, 192, 384, 768)

@@ -17,6 +17,8 @@ class LeNet(linen.Module):
     layer of ``width``. Pictures may have any size: edges are padded, and what the paper has once a digit
     (its layers C5 and F6) there is here for every place of the last grid, which is a token. All maps of a layer see all
     of the layer before. Halving rounds up. A mask may cover the rows of a picture (``b h``).
+
+    Raises UserError for packed rows.
     """
 
     channels: Sequence[int] = (6, 16, 120)

@@ -19,6 +19,8 @@ class R2Plus1D(linen.Module):
     and time, in all others both have together as many weights as one of size 3 in all directions would have.
     Gives a token for each step of time that is left, the mean over its places; with ``places`` one for each of these.
     ``groups`` = 0 is BatchNorm, any other value GroupNorm.
+
+    Raises UserError for packed rows.
     """
 
     channels: int = 64

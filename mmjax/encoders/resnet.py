@@ -18,6 +18,8 @@ class ResNet(linen.Module):
     ``small`` is for pictures of some 32 pixels: a first convolution of size 3 in place of one of size 7 and pooling,
     which together shrink a picture by 4. ``groups`` = 0 is BatchNorm, any other value GroupNorm.
     ``drop_path`` leaves out whole branches, row by row. A mask may cover the rows of a picture (``b h``).
+
+    Raises UserError for packed rows.
     """
 
     channels: int = 64

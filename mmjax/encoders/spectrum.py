@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from mmjax import nn
-from mmjax.core import Signal, Tokens
+from mmjax.core import Signal, Tokens, masks
 
 
 class Spectrum(linen.Module):
@@ -15,6 +15,8 @@ class Spectrum(linen.Module):
     see what is real and nothing of the padding. Series takes the bands of each frame as channels.
     ``rate`` is that of the waveform in Hz, ``window`` and ``hop`` are in seconds; a signal ``b n mels`` has frames
     already.
+
+    Raises UserError for packed rows.
     """
 
     picture: linen.Module
@@ -31,5 +33,6 @@ class Spectrum(linen.Module):
     @linen.compact
     def __call__(self, signal: Signal, *, train: bool) -> Tokens:
         signal = jax.tree.map(jnp.asarray, signal)
+        masks.unpacked(signal, of="encoders.Spectrum")
         frames = nn.mel.frames(signal, rate=self.rate, mels=self.mels, window=self.window, hop=self.hop)
         return self.picture(Signal(frames.values[..., None], frames.mask), train=train)

@@ -12,8 +12,9 @@ from mmjax.fusion import stream
 class Joint(linen.Module):
     """All modalities' tokens, each marked with its modality, through one transformer.
 
-    Over encoders of ``depth`` 0 this is early fusion. Gives all the modalities' tokens in the order of their
-    names. Where rows are packed, every stream has to be: tokens of one segment see that segment in all streams.
+    Over encoders of ``depth`` 0 this is early fusion, as in VisualBERT (Li et al., 2019,
+    https://arxiv.org/abs/1908.03557). Gives all the modalities' tokens in the order of their names. Where rows are
+    packed, every stream has to be: tokens of one segment see that segment in all streams.
     """
 
     width: int = 64

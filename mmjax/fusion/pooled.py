@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from mmjax import nn
 from mmjax.core import Tokens, masks
@@ -26,8 +26,7 @@ def token(values: Float[Array, "b s d"], pooled: Mapping[str, Tokens], *, segmen
 
 def product(parts: Mapping[str, Float[Array, "b s *k"]], pooled: Mapping[str, Tokens]) -> Float[Array, "b s *k"]:
     """All ``parts`` multiplied; that of an absent stream counts as 1."""
-    present = [1 + masks.zeroed(part - 1, pooled[name].mask) for name, part in parts.items()]
-    return functools.reduce(jnp.multiply, present)
+    return functools.reduce(jnp.multiply, [_or_one(part, pooled[name].mask) for name, part in parts.items()])
 
 
 def shares(scores: Mapping[str, Float[Array, "b s e"]], pooled: Mapping[str, Tokens]) -> dict[str, jax.Array]:
@@ -37,3 +36,7 @@ def shares(scores: Mapping[str, Float[Array, "b s e"]], pooled: Mapping[str, Tok
     weights = jax.nn.softmax(jnp.where(here, stacked, jnp.finfo(jnp.float32).min), axis=-1) * here
     ends = np.cumsum([part.shape[-1] for part in scores.values()])[:-1]
     return dict(zip(scores, jnp.split(weights, ends, axis=-1), strict=True))
+
+
+def _or_one(part: Float[Array, "b s *k"], mask: Bool[Array, "b s"]) -> Float[Array, "b s *k"]:
+    return jnp.where(mask.reshape(mask.shape + (1,) * (part.ndim - 2)), part, jnp.ones((), part.dtype))

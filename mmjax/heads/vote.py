@@ -26,7 +26,7 @@ class Vote(linen.Module):
 
     ``apart``: the vote learns, but the experts learn nothing from it.
 
-    Raises UserError for another rule and for tokens that are no logits of ``classes``.
+    Raises UserError for another rule, for tokens that are no logits of ``classes``, and for packed rows.
     """
 
     classes: int
@@ -37,7 +37,8 @@ class Vote(linen.Module):
     def __call__(self, tokens: Tokens, *, train: bool) -> Float[Array, "b k"]:
         if self.rule not in RULES:
             raise UserError(f"rule={self.rule!r} is no way to vote; there are {', '.join(RULES)}")
-        if tokens.values.shape[-1] != self.classes or tokens.segments is not None:
+        masks.unpacked(tokens, of="heads.Vote")
+        if tokens.values.shape[-1] != self.classes:
             raise UserError(
                 f"heads.Vote(classes={self.classes}) takes one token of logits a modality, as "
                 f"fusion.Experts(classes={self.classes}) gives; there are tokens {tokens.values.shape[-1]} wide"

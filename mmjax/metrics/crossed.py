@@ -17,9 +17,10 @@ class Crossed:
 
     A figure is its mean over the seeds. Its 95 % interval is that of the pigeonhole bootstrap, which resamples rows
     and seeds independently, both with replacement, every seed on the same rows (Owen, 2007,
-    https://arxiv.org/abs/0712.1111); it is wide rather than narrow. With one seed it is over the rows alone, as in
-    ``bootstrap``. All methods with the same numbers of rows and seeds meet the same resamples, so that their
-    difference is a paired one: ``minus``.
+    https://arxiv.org/abs/0712.1111). Of the rows' share it is wide rather than narrow. Where seeds differ far more than
+    that, a few cannot tell by how much: then 3 of them hold the truth in about 4 of 5 intervals, 5 in nearly 9 of 10.
+    With one seed it is over the rows alone, as in ``bootstrap``. All methods with the same numbers of rows and seeds
+    meet the same resamples, so that their difference is a paired one: ``minus``.
 
     values: the means. seeds: of each seed, in order. samples: one number a resample.
     """

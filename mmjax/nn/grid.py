@@ -12,7 +12,10 @@ def picture(signal: Signal, *, dtype: str) -> Signal:
     """Pictures ``b h w c`` with a mask over their rows, ``b h``, or videos ``b t h w c`` with one over time, ``b t``.
 
     A mask ``b 1`` is that of all rows. uint8 pixels are scaled to -1..1, floats taken as they are; masked rows are 0.
+    Raises UserError for packed rows, whose pictures convolutions would mix.
     """
+    if signal.segments is not None:
+        raise UserError("convolutions would mix the pictures of a packed row; give each a row of its own")
     values = jnp.asarray(signal.values)
     if values.dtype == jnp.uint8:
         values = values.astype(jnp.float32) / 127.5 - 1

@@ -5,7 +5,7 @@ alone; its parameters are those of its encoder, ``encoders_NAME``. Objectives wi
 experiment without a balance takes the gradient of the sum.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mmjax.core import Batch, UserError
+from mmjax.core import Batch, Mean, UserError
 
 Losses = Callable[[Any], tuple[dict[str, jax.Array], Any]]  # parameters to weighted losses by objective, and outputs
 Balanced = tuple[Any, Any, dict[str, jax.Array]]  # gradients, outputs, and figures for the log
@@ -25,10 +25,10 @@ class Modulation:
 
     Where one modality is surer of the truth than the others, the gradients of its encoder are made smaller, by
     1 - tanh(alpha * ratio), with the ratio of its mean probability of the truth to that of the others (their mean,
-    where there are several). ``noise``: gradients of encoders get Gaussian noise of their own standard deviation,
-    array by array. Heads are asked as they are; give them ``apart`` where their own losses are not to train the
-    encoders, as in the paper. An optimizer that divides by the size of the gradients undoes a lasting factor: the
-    paper's is ``Sgd``.
+    where there are several; one that no row of the batch has is no other). ``noise``: gradients of encoders get
+    Gaussian noise of their own standard deviation, array by array. Heads are asked as they are; give them ``apart``
+    where their own losses are not to train the encoders, as in the paper. An optimizer that divides by the size of
+    the gradients undoes a lasting factor: the paper's is ``Sgd``.
     """
 
     alpha: float = 0.3
@@ -43,13 +43,12 @@ class Modulation:
 
         grads, rest = jax.grad(total, has_aux=True)(params)
         sure = {
-            stream: sum(objectives[name].confidence(rest.outputs, batch).value() for name in names) / len(names)
+            stream: [objectives[name].confidence(rest.outputs, batch) for name in names]
             for stream, names in streams(objectives).items()
         }
         figures = {}
-        for i, stream in enumerate(sorted(sure)):
-            others = jnp.mean(jnp.stack([sure[other] for other in sure if other != stream]))
-            ratio = sure[stream] / jnp.maximum(others, 1e-6)
+        for i, stream in enumerate(sure):
+            ratio = _ratio(sure[stream], [found for other, found in sure.items() if other != stream])
             factor = jnp.where(ratio > 1, 1 - jnp.tanh(self.alpha * ratio), 1.0)
             figures[f"balance/{stream}"] = factor
             noise_key = jax.random.fold_in(key, i) if self.noise else None
@@ -118,6 +117,14 @@ def encoder(stream: str) -> str:
 
 def _stream(objective: Any) -> str:
     return getattr(objective, "stream", "")
+
+
+def _ratio(own: Sequence[Mean], others: Sequence[Sequence[Mean]]) -> jax.Array:
+    """How much surer a stream is than those of the others that the batch has; 0 where it has none of them."""
+    sure, *rest = (sum(mean.value() for mean in found) / len(found) for found in (own, *others))
+    here = jnp.stack([jnp.any(jnp.stack([mean.count for mean in found]) > 0) for found in others])
+    known = Mean.of(jnp.stack(rest), here)
+    return jnp.where(known.count > 0, sure / jnp.maximum(known.value(), 1e-6), 0.0)
 
 
 def _modulated(grads: Any, factor: jax.Array, key: jax.Array | None) -> Any:

@@ -16,6 +16,15 @@ def by_name(laid):
     return {entry.name: entry for entry in laid.entries}
 
 
+def test_a_fusion_that_wants_several_streams_is_late_fusion_of_one(experiment):
+    """The first head has no classes: that which is compared by tells the size."""
+    main = fusion.Cross(width=8, depth=1, heads=2, main="a")
+    model = experiment.model.clone(fusion=main, heads={"other": heads.Regress(), **experiment.model.heads})
+    entries = by_name(plan(dataclasses.replace(experiment, model=model), seeds=1))
+    assert entries["a alone"].experiment.model.fusion == main
+    assert entries["b alone"].experiment.model.fusion == fusion.Late(width=8)
+
+
 def test_calibration_never_sees_the_rows_that_are_measured(experiment):
     entries = by_name(plan(experiment, seeds=1))
     whole = entries["a alone"].experiment.data.examples

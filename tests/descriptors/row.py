@@ -29,6 +29,7 @@ class Row:
     parameters: int
     real: tuple[int, ...] = ()
     packs: bool = False  # several examples may share a row
+    apart: bool = False  # so they may, but what comes out of one is not side by side
     width: int = WIDTH
     statistics: int = 0
     drawn: bool = True  # parameters begin at random, not all at fixed numbers

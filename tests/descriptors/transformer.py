@@ -76,6 +76,7 @@ TRANSFORMERS = [
         SERIES,
         dense(2, WIDTH) + 3 * WIDTH + DEPTH * BUCKETS + trunk(),
         (3 * 4, 3 * 2, 0),
+        apart=True,
     ),
     Row("table_class", encoders.Table((0, 0), **SMALL, class_tokens=1), CELLS, 5 * WIDTH + trunk(), (3, 2, 0)),
     Row(

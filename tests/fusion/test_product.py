@@ -96,6 +96,13 @@ def test_tucker_multiplies_what_a_small_core_makes_of_each_stream():
         np.testing.assert_allclose(found[row], multiplied(parts, row).sum(0), rtol=1e-4, atol=1e-4)
 
 
+def test_small_factors_are_as_exact_in_half_precision():
+    means = {name: Tokens(jnp.zeros((2, 1, 1)), jnp.asarray([[True], [name == "a"]])) for name in "ab"}
+    small = jnp.full((2, 1, 4), 0.003, jnp.bfloat16)
+    found = fusion.pooled.product({"a": small, "b": jnp.full_like(small, 0.5)}, means)
+    np.testing.assert_array_equal(found, small * jnp.asarray([0.5, 1.0], jnp.bfloat16)[:, None, None])
+
+
 def test_a_tensor_too_large_is_refused():
     with pytest.raises(UserError, match="of 3 streams has products of 125,000 entries; lower size, or use"):
         fusion.Tensor(size=50).init(jax.random.key(0), STREAMS, train=False)

@@ -55,11 +55,11 @@ def state():
     return now
 
 
-def moved(state, balance, chosen=OBJECTIVES):
+def moved(state, balance, chosen=OBJECTIVES, batch=BATCH):
     """The gradient that a step takes, read off plain descent at rate 1; and its figures."""
     optimizer = Optim(lr=1.0, rule=Sgd(momentum=0), clip=0, schedule=Flat()).build(100)
     begun = state.replace(opt_state=optimizer.init(state.params))
-    after, figures = jax.jit(make_step(MODEL, chosen, optimizer, balance=balance))(begun, BATCH)
+    after, figures = jax.jit(make_step(MODEL, chosen, optimizer, balance=balance))(begun, batch)
     return jax.tree.map(jnp.subtract, begun.params, after.params), figures
 
 
@@ -90,6 +90,15 @@ def test_modulation_slows_the_encoder_that_is_surer(state):
     for name, part in plain.items():
         factor = figures["balance/a"] if name == "encoders_a" else 1.0
         np.testing.assert_allclose(flat(found[name]), factor * flat(part), rtol=1e-3, atol=1e-6)
+
+
+def test_modulation_leaves_a_modality_without_others_alone(state):
+    gone = BATCH.inputs["b"].replace(mask=jnp.zeros_like(BATCH.inputs["b"].mask))
+    batch = BATCH.replace(inputs={**BATCH.inputs, "b": gone})
+    plain, _ = moved(state, None, batch=batch)
+    found, figures = moved(state, Modulation(noise=False), batch=batch)
+    assert (figures["balance/a"], figures["balance/b"]) == (1, 1)
+    np.testing.assert_allclose(flat(found), flat(plain), rtol=1e-4, atol=1e-6)
 
 
 def test_noise_has_the_size_of_each_gradient(state):

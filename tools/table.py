@@ -3,7 +3,8 @@
 Compares fusions on each recipe, in runs/fusions/RECIPE, where it goes on if it was stopped, and puts the accuracies
 between the two marks of README.md. ``--seeds N`` trains each model so often (5), ``--steps N`` for at most so many
 steps (as the recipe says), both for all recipes or one number for each; ``--fusions NAME ...`` are all but for
-this, and ``--but RECIPE:FUSION ...`` leaves one out where it would be too large.
+this, and ``--but RECIPE:FUSION ...`` leaves one out where it would be too large. ``--plain RECIPE ...`` trains without
+the recipe's transforms, which take longer to learn from.
 """
 
 import argparse
@@ -30,13 +31,14 @@ def main(words: list[str]) -> int:
     parser.add_argument("--steps", type=int, nargs="+", default=[10**9])
     parser.add_argument("--fusions", nargs="+", default=list(mmjax.compare.FUSIONS))
     parser.add_argument("--but", metavar="RECIPE:FUSION", nargs="+", default=[])
+    parser.add_argument("--plain", metavar="RECIPE", nargs="+", default=[])
     options = parser.parse_args(words)
     found = {}
     try:
         seeds, steps = (_each(getattr(options, name), options.recipes, name) for name in ("seeds", "steps"))
         for path, count, most in zip(options.recipes, seeds, steps, strict=True):
             loaded = recipe.load(path)
-            experiment = _within(loaded.experiment, most)
+            experiment = _within(loaded.experiment, most, plain=loaded.name in options.plain)
             folder = Path("runs/fusions") / loaded.name
             fusions = [name for name in options.fusions if f"{loaded.name}:{name}" not in options.but]
             found[loaded.name] = mmjax.compare(experiment, seeds=count, fusions=fusions, workdir=folder)
@@ -60,10 +62,11 @@ def _each(numbers: list[int], recipes: list[str], name: str) -> list[int]:
     return numbers * len(recipes) if len(numbers) == 1 else numbers
 
 
-def _within(experiment: Experiment, steps: int) -> Experiment:
-    """The same, of at most so many steps."""
+def _within(experiment: Experiment, steps: int, *, plain: bool) -> Experiment:
+    """The same, of at most so many steps; plain: without transforms."""
     run = dataclasses.replace(experiment.run, steps=min(steps, experiment.run.steps))
-    return dataclasses.replace(experiment, run=run)
+    data = dataclasses.replace(experiment.data, augment=()) if plain else experiment.data
+    return dataclasses.replace(experiment, data=data, run=run)
 
 
 if __name__ == "__main__":

@@ -93,10 +93,14 @@ def experiment(
 
 
 def model(schema: Schema, *, rows: int, heads: Mapping[str, linen.Module]) -> Multimodal:
-    """An encoder for each modality, sized for so many training rows, under late fusion."""
+    """An encoder for each modality, sized for so many training rows, under multiplicative interactions.
+
+    Of the fusions in the README's table no other is at, or within the interval of, the best on every data set: it finds
+    what two modalities tell only together, and loses nothing where each tells something alone.
+    """
     width = 32 if rows < _SMALL else 64
     parts = {name: encoder(field, width=width, rows=rows) for name, field in schema.inputs.items()}
-    return Multimodal(encoders=parts, fusion=fusion.Late(width=width, dropout=_DROPOUT), heads=dict(heads))
+    return Multimodal(encoders=parts, fusion=fusion.Multiplicative(width=width), heads=dict(heads))
 
 
 def encoder(field: Any, *, width: int, rows: int) -> linen.Module:

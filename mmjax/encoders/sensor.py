@@ -16,7 +16,8 @@ class Sensor(linen.Module):
     With a ``stride`` a patch begins at every so many steps, so that patches overlap. ``independent`` channels, as in
     the paper, each go through the same layers alone: one token a patch of each channel, those of the first channel
     first, marked with a learned vector a channel. ``standardise`` brings each channel of each series to mean 0 and
-    deviation 1. ``positions`` are sinusoidal, learned (``length`` of them), rotary, relative or none.
+    deviation 1. ``positions`` are sinusoidal, learned (``length`` of them), rotary, relative or none. Norms are
+    LayerNorm where the paper has BatchNorm, and an end that fills no patch is padded with masked zeros.
 
     With ``convolutions`` = n, n stride-2 convolutions come first and each of them halves the patch; the last of
     them has ``channels``. A patch is real where any of its steps is. Packed rows need ``convolutions`` = 0, no

@@ -16,7 +16,8 @@ class Central(linen.Module):
 
     Each stream has ``depth`` transformer layers of its own. Before the first and after each, their mean tokens are
     added to the central token with learned weights, which a residual MLP then takes on; an absent stream adds
-    nothing. Gives the central token, or one for each of up to ``segments`` packed examples.
+    nothing. Gives the central token, or one for each of up to ``segments`` packed examples. The paper also trains the
+    end of each stream's own network by a loss; here a head with ``stream=`` does so where its encoder ends.
     """
 
     width: int = 64

@@ -16,7 +16,8 @@ class GatedCross(linen.Module):
     Every stream is resampled to ``latents`` tokens. In each of ``depth`` layers a stream looks at those of the
     others, through gates whose tanh starts at 0, then at itself. Flamingo has one such stream, the text: name
     it as ``main``, and its tokens alone come out, with one learned token that hears the others where it is absent.
-    By default each stream listens, and all their tokens come out in the order of names.
+    By default each stream listens, and all their tokens come out in the order of names. Its resampler has six
+    layers and marks frames by their time; this one has one layer, and encoders mark positions.
 
     Raises UserError for packed rows and for a ``main`` that is no stream.
     """

@@ -11,7 +11,8 @@ from mmjax.fusion import pooled
 
 
 class Late(linen.Module):
-    """Streams pooled and joined: one token a row, or one for each of up to ``segments`` packed examples.
+    """Streams pooled and joined: one token a row, or one for each of up to ``segments`` packed examples (the fusion of
+    top layers of Ngiam et al., 2011, https://icml.cc/2011/papers/399_icmlpaper.pdf, without its autoencoder).
 
     Each stream's mean is projected without bias and the projections are added up, which is the same as one
     linear layer over their concatenation; an absent stream adds nothing. ``depth`` residual MLPs follow.

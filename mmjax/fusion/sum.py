@@ -11,7 +11,8 @@ from mmjax.fusion import pooled
 
 
 class Sum(linen.Module):
-    """Each stream's mean through a layer of its own (exact GELU), then added up.
+    """Each stream's mean through a layer of its own (exact GELU), then added up, as the streams' networks of the
+    correlational network do (Chandar et al., 2016, https://arxiv.org/abs/1504.07225).
 
     What the streams say together beyond what each says alone is out of its
     reach; only the LayerNorm of a head mixes them. An absent stream adds nothing. One token a row, or one for

@@ -15,8 +15,8 @@ class Tucker(linen.Module):
 
     Each stream's mean goes through a projection to ``size`` and tanh, then to ``rank`` vectors of ``width``; these
     are multiplied over the streams and added up over the ranks: a bilinear form whose core tensor has ``rank`` in
-    each slice. The paper has two streams; with more, all are multiplied. An absent stream's factor is 1. One token a
-    row, or one for each of up to ``segments`` packed examples.
+    each slice. The paper has two streams; with more, all are multiplied. Its projection to answers is the head's. An
+    absent stream's factor is 1. One token a row, or one for each of up to ``segments`` packed examples.
     """
 
     width: int = 64

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from scipy import stats
 
 from mmjax.metrics import bootstrap
 from mmjax.metrics.bootstrap import Measure
@@ -17,8 +18,8 @@ class Crossed:
 
     A figure is its mean over the seeds. Its 95 % interval is that of the pigeonhole bootstrap, which resamples rows
     and seeds independently, both with replacement, every seed on the same rows (Owen, 2007,
-    https://arxiv.org/abs/0712.1111). Of the rows' share it is wide rather than narrow. Where seeds differ far more than
-    that, a few cannot tell by how much: then 3 of them hold the truth in about 4 of 5 intervals, 5 in nearly 9 of 10.
+    https://arxiv.org/abs/0712.1111). A few seeds tell too little of how far others would be off, so what resampling
+    them comes to is widened as Student's t is against a normal distribution: 9-fold for 2 seeds, 1.6-fold for 5.
     With one seed it is over the rows alone, as in ``bootstrap``. All methods with the same numbers of rows and seeds
     meet the same resamples, so that their difference is a paired one: ``minus``.
 
@@ -38,6 +39,7 @@ class Crossed:
         seeds = {name: [float(figures[name][0]) for figures in exact] for name in exact[0]}
         rng = np.random.default_rng((seed, len(measures)))
         drawn = rng.multinomial(len(measures), np.full(len(measures), 1 / len(measures)), resamples) / len(measures)
+        widened = _widened(len(measures))
         found: dict[str, list[np.ndarray]] = {name: [] for name in seeds}
         done = 0
         for weights in bootstrap.resampled(rows, resamples, seed):
@@ -45,13 +47,14 @@ class Crossed:
             share = drawn[done : done + len(weights)]
             done += len(weights)
             for name, parts in found.items():
-                parts.append(np.sum(share * np.stack([figures[name] for figures in each], axis=1), axis=1))
+                values = np.stack([figures[name] for figures in each], axis=1)
+                parts.append(values.mean(axis=1) + widened * np.sum((share - 1 / len(measures)) * values, axis=1))
         samples = {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in found.items()}
         return cls({name: float(np.mean(values)) for name, values in seeds.items()}, seeds, samples)
 
     def figures(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """``{"value", "low", "high"}`` by name."""
-        return {name: bootstrap.figure(self.values[name], self.samples[name]) for name in names}
+        return {name: bootstrap.figure(self.values[name], _possible(name, self.samples[name])) for name in names}
 
     def minus(self, other: "Crossed", names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """This method less the other, on the same resamples."""
@@ -59,3 +62,15 @@ class Crossed:
             name: bootstrap.figure(self.values[name] - other.values[name], self.samples[name] - other.samples[name])
             for name in names
         }
+
+
+def _widened(seeds: int) -> float:
+    """How much wider Student's interval is than resampled seeds': by its quantile, and n / (n - 1) of variance."""
+    if seeds == 1:
+        return 0.0
+    return float(stats.t.ppf(0.975, seeds - 1) / stats.norm.ppf(0.975) * np.sqrt(seeds / (seeds - 1)))
+
+
+def _possible(name: str, samples: Float[np.ndarray, " r"]) -> Float[np.ndarray, " r"]:
+    """Within what the figure can be: all are shares but the loss."""
+    return np.clip(samples, 0.0, np.inf if name.endswith("log_loss") else 1.0)

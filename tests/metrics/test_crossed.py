@@ -1,5 +1,7 @@
 """Intervals over rows and seeds: as the theory says, and paired."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -43,8 +45,25 @@ def test_seeds_that_differ_widen_the_interval():
     alike = rng.random((6, 4000)) < 0.7
     unlike = rng.random((6, 4000)) < np.linspace(0.5, 0.9, 6)[:, None]
     widths = [np.std(crossed(rights).samples["accuracy"]) for rights in (alike, unlike)]
-    of_seeds = np.std(unlike.mean(axis=1)) / np.sqrt(6)  # what resampling six seeds comes to
-    assert widths[0] < 0.009 and widths[1] == pytest.approx(of_seeds, rel=0.1)
+    of_seeds = np.std(unlike.mean(axis=1), ddof=1) / np.sqrt(6) * 2.5706 / 1.96  # Student's t with 5 degrees of freedom
+    assert widths[0] < 0.012 and widths[1] == pytest.approx(of_seeds, rel=0.1)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_intervals_of_few_seeds_hold_the_truth(seeds):
+    """Accuracies of seeds spread by 3 points about 70 %: 95 % of the intervals should have 70 in them."""
+    rng = np.random.default_rng(seeds)
+
+    def held():
+        rights = rng.random((seeds, 200)) < 0.7 + 0.03 * rng.standard_normal((seeds, 1))
+        measures = [
+            lambda w, right=right: SimpleNamespace(figures={"accuracy": np.dot(w, right) / 200}) for right in rights
+        ]
+        found = metrics.Crossed.of(measures, rows=200, resamples=300).figures(["accuracy"])["accuracy"]
+        assert found["low"] >= 0 and found["high"] <= 1
+        return found["low"] <= 0.7 <= found["high"]
+
+    assert np.mean([held() for _ in range(300)]) > 0.91
 
 
 def test_differences_are_paired():

@@ -10,6 +10,7 @@ from mmjax.core import Signal, UserError
 from mmjax.data.fields.field import padded, spread
 from mmjax.data.sources import Row, Rows, nearest
 
+_NAMED = 8  # channels; more are counted when the field is described
 _LONGEST = 4096  # steps; the longest window that nobody asked for
 
 
@@ -84,7 +85,8 @@ class Sensor:
         return min(len(example), self.shape[0])
 
     def describe(self) -> str:
-        return f"{self.length} steps of {', '.join(self.channels)}"
+        many = len(self.channels) > _NAMED
+        return f"{self.length} steps of {f'{len(self.channels)} channels' if many else ', '.join(self.channels)}"
 
     def _raw(self, row: Row) -> np.ndarray | None:
         """The chosen channels in order, not yet standardised: ``t c`` float64."""

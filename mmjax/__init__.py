@@ -13,6 +13,7 @@ _ROOMS = (
     "core",
     "data",
     "datasets",
+    "decoders",
     "encoders",
     "fields",
     "fit",
@@ -28,6 +29,7 @@ _ROOMS = (
     "tokenizers",
     "train",
     "transforms",
+    "zoo",
 )
 _ALIASES = {name: f"data.{name}" for name in ("datasets", "fields", "tokenizers", "transforms")}
 _NAMES = {

@@ -17,5 +17,13 @@ jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / "
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 # mmjax.core stays outside: tree transformations rebuild its structs around shardings and counts too.
-_CHECKED = ["mmjax.nn", "mmjax.encoders", "mmjax.fusion", "mmjax.heads", "mmjax.objectives", "mmjax.metrics"]
+_CHECKED = [
+    "mmjax.nn",
+    "mmjax.encoders",
+    "mmjax.fusion",
+    "mmjax.heads",
+    "mmjax.decoders",
+    "mmjax.objectives",
+    "mmjax.metrics",
+]
 install_import_hook(_CHECKED, "beartype.beartype")

@@ -1,6 +1,6 @@
 """Layers that encoders, fusions and heads are made of."""
 
-from mmjax.nn import block, convolution, cross, embed, grid, mel, norm, pool, position, remat, residual
+from mmjax.nn import block, cache, convolution, cross, embed, grid, mel, norm, pool, position, remat, residual, start
 from mmjax.nn.attention import Attention
 from mmjax.nn.block import Block, Mlp
 from mmjax.nn.conformer import Conformer
@@ -28,6 +28,7 @@ __all__ = [
     "Stem",
     "Trunk",
     "block",
+    "cache",
     "convolution",
     "cross",
     "embed",
@@ -38,4 +39,5 @@ __all__ = [
     "position",
     "remat",
     "residual",
+    "start",
 ]

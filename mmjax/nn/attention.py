@@ -6,7 +6,7 @@ from flax import linen
 from jaxtyping import Array, Bool, Float, Int
 
 from mmjax.core import UserError
-from mmjax.nn import position
+from mmjax.nn import cache, position, start
 
 
 class Attention(linen.Module):
@@ -14,7 +14,8 @@ class Attention(linen.Module):
 
     Kernels are kept per head (query, key, value ``d k h``; out ``k h d``), so that a sharding rule can
     split the heads. The softmax is in float32 whatever ``dtype`` is. Masked keys have to be finite.
-    ``key_bias`` is there for published weights alone: the softmax does not see it, so it never learns.
+    ``key_bias`` is there for published weights alone: the softmax does not see it, so it never learns. Without ``bias``
+    nothing else has one either. ``stddev`` and ``shrink`` (of what goes out) are those of ``nn.start``.
     ``rotary`` turns queries and keys by their positions; ``relative`` adds a bias for each of so many buckets of
     distances (``nn.position``). With ``causal`` a token looks at itself and those before it in the row; a ``band`` of n
     leaves it only the nearest n of these, itself included (without ``causal``: and as many on the other side), as in
@@ -24,6 +25,9 @@ class Attention(linen.Module):
     ``kv_heads`` = k has keys and values for k groups of heads alone (grouped queries, Ainslie et al., 2023,
     https://arxiv.org/abs/2305.13245); 0 for one each. ``head_size`` is a head's features; 0 for an even share of the
     width. Raises UserError where ``heads`` does not divide the width then, or ``kv_heads`` the heads.
+
+    Where a caller keeps the collection ``cache``, keys and values go into it and all that is kept is looked at
+    (``nn.cache``).
     """
 
     heads: int
@@ -31,9 +35,12 @@ class Attention(linen.Module):
     head_size: int = 0
     causal: bool = False
     band: int = 0
+    bias: bool = True
     key_bias: bool = False
     rotary: bool = False
     relative: int = 0
+    stddev: float = 0.0
+    shrink: float = 1.0
     dtype: str = "float32"
 
     @linen.compact
@@ -52,19 +59,39 @@ class Attention(linen.Module):
         size, kv_heads = self.head_size or width // self.heads, self.kv_heads or self.heads
 
         def split(name: str, inputs: Array, heads: int, bias: bool = True) -> Array:
-            return linen.DenseGeneral((heads, size), use_bias=bias, dtype=jnp.dtype(self.dtype), name=name)(inputs)
+            fields = {"kernel_init": start.kernel(self.stddev), "dtype": jnp.dtype(self.dtype), "name": name}
+            return linen.DenseGeneral((heads, size), use_bias=bias and self.bias, **fields)(inputs)
 
         query, key = split("query", values, self.heads), split("key", context, kv_heads, self.key_bias)
-        bias = None
+        value = split("value", context, kv_heads)
         places = jnp.arange(values.shape[1])[None] if positions is None else positions
         if self.rotary:
             query, key = position.rotated(query, places), position.rotated(key, places)
+        if cache.kept(self):
+            mixed = self._recalled(query, key, value, allowed, places)
+        else:
+            mixed = self._mixed(query, key, value, allowed, places)
+        out = {"use_bias": self.bias, "kernel_init": start.kernel(self.stddev, self.shrink)}
+        return linen.DenseGeneral(width, axis=(-2, -1), dtype=jnp.dtype(self.dtype), name="out", **out)(mixed)
+
+    @linen.nowrap
+    def _mixed(self, query: Array, key: Array, value: Array, allowed: Array | None, places: Array) -> Array:
+        bias = None
         if self.relative:
             bias = position.Relative(self.relative, name="relative")(places, self.heads).astype(query.dtype)
-        value = split("value", context, kv_heads)
         with jax.named_scope("causal" if self.causal else "whole"):  # by which its operations are counted (mmjax.flops)
-            mixed = self.mixed(query, key, value, bias, allowed, causal=self.causal, reach=self._reach())
-        return linen.DenseGeneral(width, axis=(-2, -1), dtype=jnp.dtype(self.dtype), name="out")(mixed)
+            return self.mixed(query, key, value, bias, allowed, causal=self.causal, reach=self._reach())
+
+    @linen.nowrap
+    def _recalled(self, query: Array, key: Array, value: Array, allowed: Array | None, places: Array) -> Array:
+        """As ``_mixed``, over all that the cache holds by now; ``allowed`` has a column for each of its slots."""
+        if not self.causal or self.relative or allowed is None:
+            raise UserError("only causal attention without relative positions can be kept in a cache")
+        slots = allowed.shape[-1]
+        keys, values = cache.stored(self, "key", key, places, slots), cache.stored(self, "value", value, places, slots)
+        if self.band:
+            allowed &= (jnp.arange(slots) > places[..., None] - self.band)[:, None]
+        return cache.attended(query, keys, values, allowed)
 
     def mixed(
         self,

@@ -1,38 +1,69 @@
 """One layer of a transformer."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Bool, Float, Int
 
-from mmjax.core import plain
+from mmjax.core import UserError, plain
+from mmjax.nn import cache, norm, start
 from mmjax.nn.attention import Attention
 from mmjax.nn.remat import layer
 
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "gelu": partial(jax.nn.gelu, approximate=False),
+    "gelu_tanh": partial(jax.nn.gelu, approximate=True),
+    "quick_gelu": lambda values: values * jax.nn.sigmoid(1.702 * values),
+    "silu": jax.nn.silu,
+    "relu": jax.nn.relu,
+}
+
 
 class Mlp(linen.Module):
-    """Up by ``ratio``, exact GELU, down again; position by position."""
+    """Up by ``ratio``, an activation (exact GELU), down again; position by position.
+
+    ``gated``: the activation of one product times another, as in SwiGLU, which is ``activation="silu"`` (Shazeer, 2020,
+    https://arxiv.org/abs/2002.05202). ``stddev`` and ``shrink`` (of what comes down) are those of ``nn.start``. Raises
+    UserError for an activation that there is not.
+    """
 
     ratio: float = 4.0
     dropout: float = 0.0
+    activation: str = "gelu"
+    gated: bool = False
+    bias: bool = True
+    stddev: float = 0.0
+    shrink: float = 1.0
     dtype: str = "float32"
 
     @linen.compact
     def __call__(self, values: Float[Array, "*b d"], *, train: bool) -> Float[Array, "*b d"]:
-        width, dtype = values.shape[-1], jnp.dtype(self.dtype)
-        hidden = linen.Dense(round(width * self.ratio), dtype=dtype, name="up")(values)
-        hidden = linen.Dropout(self.dropout, deterministic=not train)(linen.gelu(hidden, approximate=False))
-        return linen.Dense(width, dtype=dtype, name="down")(hidden)
+        if self.activation not in ACTIVATIONS:
+            raise UserError(f"activation is {self.activation!r}; it can be {', '.join(ACTIVATIONS)}")
+        width = values.shape[-1]
+
+        def dense(name: str, features: int, shrink: float = 1.0) -> linen.Dense:
+            init = start.kernel(self.stddev, shrink)
+            return linen.Dense(features, self.bias, dtype=jnp.dtype(self.dtype), kernel_init=init, name=name)
+
+        hidden = dense("up", round(width * self.ratio))(values)
+        act = ACTIVATIONS[self.activation]
+        hidden = act(dense("gate", hidden.shape[-1])(values)) * hidden if self.gated else act(hidden)
+        hidden = linen.Dropout(self.dropout, deterministic=not train)(hidden)
+        return dense("down", width, self.shrink)(hidden)
 
 
 class Block(linen.Module):
     """Transformer layer: norm, attention, norm, MLP (pre-LN, Xiong et al., 2020, https://arxiv.org/abs/2002.04745).
 
     Without ``norm_first`` each norm comes after its branch was added, as in the first transformers (Vaswani et al.,
-    2017, https://arxiv.org/abs/1706.03762). ``dropout`` acts on what each branch adds; ``drop_path`` leaves out
-    whole branches, row by row (stochastic depth, Huang et al., 2016, https://arxiv.org/abs/1603.09382).
+    2017, https://arxiv.org/abs/1706.03762). ``norm`` is a kind of ``nn.norm.features``. ``dropout`` acts on what each
+    branch adds; ``drop_path`` leaves out whole branches, row by row (stochastic depth, Huang et al., 2016,
+    https://arxiv.org/abs/1603.09382).
     """
 
     heads: int
@@ -43,18 +74,24 @@ class Block(linen.Module):
     drop_path: float = 0.0
     causal: bool = False
     band: int = 0
+    activation: str = "gelu"
+    gated: bool = False
+    bias: bool = True
     key_bias: bool = False
     rotary: bool = False
     relative: int = 0
+    norm: str = "layer"
     norm_first: bool = True
     epsilon: float = 1e-6
+    stddev: float = 0.0
+    shrink: float = 1.0
     dtype: str = "float32"
 
     @linen.compact
     def __call__(
         self,
         values: Float[Array, "b n d"],
-        allowed: Bool[Array, "b #k n n"] | None,
+        allowed: Bool[Array, "b #k n m"] | None,
         positions: Int[Array, "#b n *a"] | None = None,
         *,
         train: bool,
@@ -63,10 +100,10 @@ class Block(linen.Module):
             branch = linen.Dropout(self.dropout, deterministic=not train)(branch)
             return values + linen.Dropout(self.drop_path, broadcast_dims=(1, 2), deterministic=not train)(branch)
 
-        attention_norm = linen.LayerNorm(self.epsilon, dtype=jnp.dtype(self.dtype), name="attention_norm")
+        attention_norm = norm.features(self.norm, epsilon=self.epsilon, dtype=self.dtype, name="attention_norm")
         attention = Attention(**plain.common(Attention, self), name="attention")
-        mlp_norm = linen.LayerNorm(self.epsilon, dtype=jnp.dtype(self.dtype), name="mlp_norm")
-        mlp = Mlp(self.mlp, dropout=self.dropout, dtype=self.dtype, name="mlp")
+        mlp_norm = norm.features(self.norm, epsilon=self.epsilon, dtype=self.dtype, name="mlp_norm")
+        mlp = Mlp(self.mlp, **plain.common(Mlp, self), name="mlp")
         if self.norm_first:
             values = add(values, attention(attention_norm(values), allowed=allowed, positions=positions))
             return add(values, mlp(mlp_norm(values), train=train))
@@ -108,7 +145,7 @@ def stacked(
 
     layers = linen.scan(
         step,
-        variable_axes={"params": 0},
+        variable_axes={"params": 0, cache.NAME: 0},
         split_rngs={"params": True, "dropout": True},
         in_axes=linen.broadcast,  # pyright: ignore[reportArgumentType]
         length=depth,

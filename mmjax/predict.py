@@ -61,6 +61,8 @@ class Predictor:
         """
         folder = Folder(Path(workdir), allow)
         experiment, schema = folder.experiment(), folder.schema()
+        if hasattr(experiment.model, "continued"):
+            raise UserError(f"{workdir} is a model that continues texts; use `mmjax generate`")
         return cls(experiment.model, schema, folder.weights(), targets=experiment.answers, batch=batch, tell=tell)
 
     def __call__(

@@ -4,8 +4,9 @@ from mmjax.core.rows import Rows
 from mmjax.metrics.classification import Classification
 from mmjax.metrics.crossed import Crossed
 from mmjax.metrics.difference import paired
+from mmjax.metrics.language import Language
 from mmjax.metrics.multilabel import MultiLabel
 from mmjax.metrics.regression import Regression
 from mmjax.metrics.rows import gather
 
-__all__ = ["Classification", "Crossed", "MultiLabel", "Regression", "Rows", "gather", "paired"]
+__all__ = ["Classification", "Crossed", "Language", "MultiLabel", "Regression", "Rows", "gather", "paired"]

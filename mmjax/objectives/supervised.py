@@ -19,10 +19,11 @@ from mmjax.objectives import chunked
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """One of k classes: logits ``b k``, target ``b`` (int32). A label outside 0..k-1 gives NaN, which stops the run.
+    """One of k classes, or of k words: logits ``b k``, target ``b`` (int32).
 
-    Where the head gives factors of its logits, ``Factored``, these are made in at most ``pieces`` pieces, one at a time
-    (``objectives.chunked``): many words in little memory. Rows may have any number of axes.
+    A label outside 0..k-1 gives NaN, which stops the run. Where the head gives factors of its logits, ``Factored``,
+    these are made in at most ``pieces`` pieces, one at a time (``objectives.chunked``): many words in little memory.
+    Rows may have any number of axes.
 
     head: None means the head named as the target. smoothing: that share of each answer is spread
     evenly over all classes (Szegedy et al., 2016, https://arxiv.org/abs/1512.00567).
@@ -30,7 +31,7 @@ class CrossEntropy:
     targets' weights, as in PyTorch's ``CrossEntropyLoss`` (smoothing included).
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("class",)
+    kinds: ClassVar[tuple[str, ...]] = ("class", "words")
 
     target: str
     head: str | None = None

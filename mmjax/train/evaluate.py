@@ -16,6 +16,7 @@ from mmjax.train import place, sharding
 from mmjax.train.activation import Placed
 
 _STANDARD = {"class": metrics.Classification, "classes": metrics.MultiLabel, "number": metrics.Regression}
+_STANDARD["words"] = metrics.Language
 
 
 def standard(
@@ -107,8 +108,10 @@ class Evaluation:
         return found
 
     def facts(self, measure: Any) -> dict[str, Any]:
-        """What a metric has to know of its target: the names of its classes, or the scale of its numbers."""
+        """What a metric has to know of its target: names of classes, the scale of numbers, bytes of words."""
         field = self.schema.targets[measure.target]
+        if field.kind == "words":
+            return {"sizes": field.tokenizer.sizes()}
         return {"scale": (field.mean, field.std)} if field.kind == "number" else {"names": field.names}
 
 

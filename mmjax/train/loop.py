@@ -25,7 +25,7 @@ from mmjax.train.experiment import Experiment
 from mmjax.train.folder import CHECKPOINTS, Folder
 from mmjax.train.ledger import Ledger
 from mmjax.train.log import Log
-from mmjax.train.prepare import Prepared, prepare
+from mmjax.train.prepare import Prepared, parts, prepare
 from mmjax.train.profile import PROFILE, Profile
 from mmjax.train.signals import Interrupted, Wish
 from mmjax.train.summary import introduction, summarise
@@ -250,7 +250,7 @@ def evaluate(
     experiment, schema = folder.experiment(), folder.schema()
     mesh = sharding.Mesh().build()  # of the devices that are here, not of those that trained
     examples = data.open(schema)
-    usual = standard(schema, experiment.answers, heads=getattr(experiment.model, "heads", None))
+    usual = standard(schema, experiment.answers, heads=parts(experiment.model, "heads") or None)
     measures = next((dict(e.metrics) for e in experiment.evaluators.values() if e.metrics), usual)
     if not measures:
         raise UserError(f"{folder.path} has no head with a target to evaluate")

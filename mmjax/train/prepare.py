@@ -96,7 +96,7 @@ def fitted(experiment: Experiment) -> Any:
 
     One that nothing encodes must not count as seen: modality dropout might spare it alone.
     """
-    schema, encoders = experiment.data.fit(), _parts(experiment.model, "encoders")
+    schema, encoders = experiment.data.fit(), parts(experiment.model, "encoders")
     return schema.only(encoders, reason="the model has no encoder for it") if encoders else schema
 
 
@@ -106,22 +106,29 @@ def check_sizes(model: linen.Module, schema: Any, targets: Mapping[str, str] | N
     An index outside a table would be clamped in silence on the device, so it must not get there. targets: by
     head, where its name is another than its target's.
     """
-    for name, part in _parts(model, "encoders").items():
+    for name, part in parts(model, "encoders").items():
         if name not in schema.inputs:
             known = ", ".join(schema.inputs)
             raise UserError(f"model.encoders has {name!r}, but the data gives only {known}")
         for where, inner in _within(part, f"model.encoders.{name}"):
             _check_size(schema.inputs[name], inner, "vocabulary", where, "entries")
             _check_columns(schema.inputs[name], inner, where)
-    for name, part in _parts(model, "heads").items():
+    stream = getattr(model, "stream", "")  # of a model that reads words itself
+    if stream and stream not in schema.inputs:
+        raise UserError(f"the model reads {stream!r}, but the data gives only {', '.join(schema.inputs)}")
+    if stream:
+        _check_size(schema.inputs[stream], model, "vocabulary", "model", "entries")
+    for name, part in parts(model, "heads").items():
         target = (targets or {}).get(name, name)
         if target in schema.targets:
             for size in ("classes", "labels"):
                 _check_size(schema.targets[target], part, size, f"model.heads.{name}", size, exact=True)
 
 
-def _parts(model: linen.Module, name: str) -> Mapping[str, Any]:
-    return getattr(model, name, None) or {}
+def parts(model: linen.Module, name: str) -> Mapping[str, Any]:
+    """A multimodal model's encoders or heads by name; of other models none."""
+    found = getattr(model, name, None)  # of other models a number, say
+    return found if isinstance(found, Mapping) else {}
 
 
 def _within(part: Any, where: str) -> Iterator[tuple[str, Any]]:
@@ -170,9 +177,7 @@ def _evaluation(
     experiment: Experiment, model: activation.Placed, evaluator: Any, schema: Any, mesh: jax.sharding.Mesh
 ) -> Evaluation:
     examples = evaluator.data.open(schema)
-    measures = evaluator.metrics or standard(
-        schema, experiment.answers, heads=_parts(experiment.model, "heads") or None
-    )
+    measures = evaluator.metrics or standard(schema, experiment.answers, heads=parts(experiment.model, "heads") or None)
     return Evaluation(
         model,
         examples,

@@ -7,6 +7,7 @@ from mmjax.data.datasets.manifest import Manifest
 from mmjax.data.datasets.mixture import Mixture
 from mmjax.data.datasets.records import Records
 from mmjax.data.datasets.synergy import Synergy
+from mmjax.data.datasets.texts import Texts
 from mmjax.data.datasets.tfds import Tfds
 
-__all__ = ["Arrays", "Digits", "Fold", "Manifest", "Mixture", "Records", "Synergy", "Tfds"]
+__all__ = ["Arrays", "Digits", "Fold", "Manifest", "Mixture", "Records", "Synergy", "Texts", "Tfds"]

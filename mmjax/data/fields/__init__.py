@@ -5,9 +5,23 @@ from mmjax.data.fields.field import Field
 from mmjax.data.fields.image import Image
 from mmjax.data.fields.label import Class, Classes
 from mmjax.data.fields.number import Number
+from mmjax.data.fields.passage import Next, Passage
 from mmjax.data.fields.sensor import Sensor
 from mmjax.data.fields.table import Table
 from mmjax.data.fields.text import Text
 from mmjax.data.fields.video import Video
 
-__all__ = ["Audio", "Class", "Classes", "Field", "Image", "Number", "Sensor", "Table", "Text", "Video"]
+__all__ = [
+    "Audio",
+    "Class",
+    "Classes",
+    "Field",
+    "Image",
+    "Next",
+    "Number",
+    "Passage",
+    "Sensor",
+    "Table",
+    "Text",
+    "Video",
+]

@@ -7,28 +7,40 @@ from typing import Any
 
 import numpy as np
 
+from mmjax.data.sources import find
+from mmjax.data.tokenizers import published
+
 
 @dataclasses.dataclass(frozen=True)
 class BytePairs:
     """Byte-level byte-pair encoding (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909) over all 256 bytes.
 
     Any text comes back exactly from its ids, in lower case with ``lower``.
-    ``limit`` counts all tokens: padding (0), unknown (1, never needed),
-    the bytes and the merges. ``json`` is learned: the tokenizers library's own record, whose ids start 2 lower,
-    because a text may spell any special token that the library is told of.
+    ``limit`` counts all tokens: padding (0), unknown (1, never needed, so that it ends a text where some are
+    generated), the bytes and the merges. ``json`` is learned: the tokenizers library's own record, whose ids start
+    ``first`` lower, because a text may spell any special token that the library is told of.
+
+    With a ``path``, nothing is trained: the file, of one of the kinds of ``tokenizers.published``, gives ids as they
+    were published, from 0. ``end``: the id that ends a text.
     """
 
     limit: int = 4_096
     lower: bool = False
+    path: str = ""
     json: str = ""
+    first: int = 2
+    end: int = 1
 
     @property
     def size(self) -> int:
-        return 2 + (self._tokenizer.get_vocab_size() if self.json else 0)
+        return max(self.first + self._tokenizer.get_vocab_size(), self.end + 1) if self.json else self.first
 
     def fit(self, texts: Iterable[str]) -> "BytePairs":
         if self.json:
             return self
+        if self.path:
+            found = published.read(find(self.path))
+            return dataclasses.replace(self, json=found.json, first=0, end=found.end)
         import tokenizers
 
         tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
@@ -45,17 +57,28 @@ class BytePairs:
         return dataclasses.replace(self, json=tokenizer.to_str())
 
     def encode(self, text: str) -> np.ndarray:
-        return np.array(self._tokenizer.encode(text).ids, np.int32) + np.int32(2)
+        return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, np.int32) + np.int32(self.first)
 
     def decode(self, ids: Iterable[int]) -> str:
-        return self._tokenizer.decode([int(i) - 2 for i in ids if int(i) > 1])
+        known = self._tokenizer.get_vocab_size()
+        own = (int(i) - self.first for i in ids if int(i) != self.end)
+        return self._tokenizer.decode([i for i in own if 0 <= i < known])
 
     def pieces(self, text: str) -> list[str]:
         """What each id of ``encode`` stands for; a part of a character shows as the replacement character."""
-        return [self._tokenizer.decode([i]) for i in self._tokenizer.encode(text).ids]
+        return [self._tokenizer.decode([i]) for i in self._tokenizer.encode(text, add_special_tokens=False).ids]
 
     def describe(self) -> str:
         return f"{self.size:,} byte pairs"
+
+    def sizes(self) -> np.ndarray:
+        """How many bytes of text each id stands for."""
+        names: dict[str, int] = self._tokenizer.get_vocab()
+        found = np.zeros(self.size, np.int32)
+        for name, i in names.items():  # a byte is one character of a name
+            found[i + self.first] = len(name.replace("</w>", " "))
+        found[self.end] = 0
+        return found
 
     @cached_property
     def _tokenizer(self) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 class Characters:
     """Composed (NFC) characters, at most ``limit`` of them, the commonest first in the learned ``vocabulary``.
 
-    Id 0 is padding, 1 a character that training never saw.
+    Id 0 is padding, 1 a character that training never saw; where texts are generated, their end.
     """
 
     limit: int = 1_000
@@ -23,6 +23,14 @@ class Characters:
     @property
     def size(self) -> int:
         return len(self.vocabulary) + 2
+
+    @property
+    def end(self) -> int:
+        return 1
+
+    def sizes(self) -> np.ndarray:
+        """How many bytes of text each id stands for."""
+        return np.array([0, 0, *(len(character.encode("utf-8")) for character in self.vocabulary)], np.int32)
 
     def fit(self, texts: Iterable[str]) -> "Characters":
         if self.vocabulary:

@@ -19,6 +19,7 @@ _ROOMS = (
     "fit",
     "flops",
     "fusion",
+    "generate",
     "heads",
     "metrics",
     "model",

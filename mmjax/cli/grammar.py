@@ -15,6 +15,7 @@ VERBS = {
     "train": "train a recipe and evaluate it; go on where the run folder holds a checkpoint",
     "evaluate": "measure a trained run on a manifest, with confidence intervals",
     "predict": "answer for the rows of a manifest, or for one example from any of its modalities",
+    "generate": "continue texts with a trained GPT",
     "fit": "train a model for a manifest of your own, without a recipe",
     "compare": "every fusion side by side, with intervals, cost and baselines",
     "pack": "write a manifest and its files to sharded records, quick to read from anywhere",
@@ -46,8 +47,8 @@ environment:
 
 _EVALUATE = """\
 MANIFEST is CSV, TSV, JSONL or Parquet, or what `mmjax pack` made of one, with the columns that the run was trained on;
-columns of inputs may be missing. The last line on standard output is JSON:
-{"count": n, "heads": {head: {"accuracy": {"value", "low", "high"}, ...}}}.
+columns of inputs may be missing. A run that continues texts is measured on a .txt file. The last line on
+standard output is JSON: {"count": n, "heads": {head: {"accuracy": {"value", "low", "high"}, ...}}}.
 """
 
 _PREDICT = """\
@@ -60,6 +61,14 @@ for that modality: a path for files, the words themselves for text, COLUMN=VALUE
 `mmjax predict DIR --help` lists the names. One line of JSON a row on standard output, in the order of the rows:
 {"row", "id", "heads": {head: {"value", "probability", "probabilities"}}, "missing": [modalities]}. A row that
 cannot be read stops it; with `--on_bad_row quarantine` the row's line has no heads, and an "error".
+"""
+
+_GENERATE = """\
+  mmjax generate runs/shakespeare_char-1 --prompt "ROMEO:" --tokens 500
+  mmjax generate runs/shakespeare_char-1 --prompt "To be" --prompt "Or not" --temperature 0 --stop "."
+
+Text as it comes on standard error (of one prompt); then one line of JSON a prompt on standard output:
+{"prompt", "text", "tokens", "ended"}, where ended is "end", "stop" or "length".
 """
 
 _FIT = """\
@@ -305,6 +314,32 @@ def _evaluate(words: list[str]) -> Options:
     return Options(verb="evaluate", workdir=workdir, data=options.data, where=where)
 
 
+def _generate(words: list[str]) -> Options:
+    parser = _verb("generate", "DIR --prompt TEXT [--tokens N] [--temperature T] ...", _GENERATE)
+    parser.add_argument(
+        "--prompt", metavar="TEXT", action="append", default=[], help="what to continue; may be repeated"
+    )
+    parser.add_argument("--tokens", metavar="N", type=int, default=200, help="at most so many tokens (200)")
+    parser.add_argument("--temperature", metavar="T", type=float, default=0.8, help="0: always the likeliest (0.8)")
+    parser.add_argument("--top_k", metavar="K", type=int, default=0, help="among the likeliest K alone (all)")
+    parser.add_argument("--top_p", metavar="P", type=float, default=1.0, help="among the likeliest with this share (1)")
+    parser.add_argument("--min_p", metavar="P", type=float, default=0.0, help="none below this share of the best (0)")
+    parser.add_argument("--repetition", metavar="R", type=float, default=1.0, help="above 1: repeats less (1)")
+    parser.add_argument("--beams", metavar="N", type=int, default=0, help="search with so many beams instead")
+    parser.add_argument("--stop", metavar="TEXT", action="append", default=[], help="ends there; may be repeated")
+    parser.add_argument("--seed", metavar="N", type=int, default=0)
+    workdir, rest, wants_help = _first(parser, words, "DIR")
+    if wants_help:
+        parser.print_help()
+        sys.exit(0)
+    options, words = parser.parse_known_args(rest)
+    if words:
+        parser.unknown(words)
+    if not options.prompt:
+        parser.error("--prompt TEXT is missing")
+    return Options(verb="generate", workdir=workdir, **vars(options))
+
+
 def _predict(words: list[str]) -> Options:
     parser = _verb("predict", "DIR MANIFEST | DIR --MODALITY VALUE ...", _PREDICT)
     workdir, rest, wants_help = _first(parser, words, "DIR")
@@ -344,6 +379,7 @@ _READERS = {
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,
+    "generate": _generate,
     "fit": _fit,
     "compare": _compare,
     "pack": _pack,

@@ -107,6 +107,7 @@ def evaluate(options: Options) -> int:
         raise UserError(f"--where is for a manifest; {options.data} is packed")
     data = mmjax.datasets.Manifest(options.data, where=options.where)
     data = mmjax.datasets.Records(options.data) if packed else data
+    data = mmjax.datasets.Texts(options.data) if options.data.endswith(".txt") else data
     found = mmjax.evaluate(options.workdir, data, tell=grammar.complain)
     _show(*report.evaluation(options.data, found))
     _say(found)
@@ -135,6 +136,27 @@ def predict(options: Options) -> int:
     what = [given.manifest] if given.manifest else []
     for record in predictor(*what, on_bad_row=given.on_bad_row, **parts):
         _say(record)
+    return 0
+
+
+def generate(options: Options) -> int:
+    """Continue texts, and show how while it goes."""
+    generator = mmjax.generate.Generator.load(options.workdir)
+    names = [field.name for field in dataclasses.fields(mmjax.generate.Choice)]
+    how = mmjax.generate.Choice(**{name: getattr(options, name) for name in names})
+
+    def tell(_: int, piece: str) -> None:
+        print(piece, end="", file=sys.stderr, flush=True)
+
+    alone = len(options.prompt) == 1
+    if alone:
+        tell(0, options.prompt[0])
+    asked = {"tokens": options.tokens, "stop": options.stop, "beams": options.beams, "seed": options.seed}
+    found = generator(options.prompt, how=how, tell=tell if alone else None, **asked)
+    if alone:
+        tell(0, "\n")
+    for said in found:
+        _say(dataclasses.asdict(said))
     return 0
 
 

@@ -88,7 +88,10 @@ class Attention(linen.Module):
         if not self.causal or self.relative or allowed is None:
             raise UserError("only causal attention without relative positions can be kept in a cache")
         slots = allowed.shape[-1]
-        keys, values = cache.stored(self, "key", key, places, slots), cache.stored(self, "value", value, places, slots)
+        keys, values = (
+            cache.stored(self, "keys", key, places, slots),
+            cache.stored(self, "values", value, places, slots),
+        )
         if self.band:
             allowed &= (jnp.arange(slots) > places[..., None] - self.band)[:, None]
         return cache.attended(query, keys, values, allowed)

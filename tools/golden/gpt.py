@@ -23,7 +23,7 @@ LLAMA = {
 
 
 def main() -> None:
-    """Logits (``b n k``) and greedy words of transformers' OpenAIGPTLMHeadModel, GPT2LMHeadModel, LlamaForCausalLM."""
+    """Logits (``b n k``) and words, greedy and by three beams, of transformers' GPT-1, GPT-2 and Llama."""
     transformers = importlib.import_module("transformers")
     _write("gpt1", transformers.OpenAIGPTLMHeadModel(transformers.OpenAIGPTConfig(**SMALL, **ENDLESS)))
     _write("gpt2", transformers.GPT2LMHeadModel(transformers.GPT2Config(**SMALL, **ENDLESS)))
@@ -41,9 +41,11 @@ def _write(name: str, model: Any) -> None:
     with torch.no_grad():
         logits = model(torch.from_numpy(ids)).logits.numpy()
         prompts = torch.from_numpy(ids[:, :PROMPT])
-        said = model.generate(
-            prompts, attention_mask=torch.ones_like(prompts), max_new_tokens=NEW, do_sample=False, pad_token_id=0
+        how = {"max_new_tokens": NEW, "do_sample": False, "pad_token_id": 0}
+        greedy, searched = (
+            model.generate(prompts, attention_mask=torch.ones_like(prompts), num_beams=beams, **how).numpy()
+            for beams in (1, 3)
         )
     source = f"transformers {transformers.__version__}, torch {torch.__version__}"
-    said = said.numpy()[:, PROMPT:].astype(np.int32)
-    weight.write(name, source=source, shapes=shapes, ids=ids.astype(np.int32), logits=logits, said=said)
+    said, beams = (words[:, PROMPT:].astype(np.int32) for words in (greedy, searched))
+    weight.write(name, source=source, shapes=shapes, ids=ids.astype(np.int32), logits=logits, said=said, beams=beams)

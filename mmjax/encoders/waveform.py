@@ -64,7 +64,9 @@ class Waveform(linen.Module):
         self._check(signal)
         dtype = jnp.dtype(self.dtype)
         within = {} if self.positions == "convolutional" else nn.position.within(self.positions)
-        trunk = nn.Trunk(**plain.common(nn.Trunk, self), **within, name="trunk")
+        # ``norm`` and ``bias`` are those of the convolutions.
+        fields = {**plain.common(nn.Trunk, self), "norm": nn.Trunk.norm, "bias": nn.Trunk.bias, **within}
+        trunk = nn.Trunk(**fields, name="trunk")
         values, mask = masks.zeroed(signal.values, signal.mask)[..., None].astype(jnp.float32), signal.mask
         if self.standardise:
             values = nn.norm.standardised(values, mask, epsilon=1e-7)

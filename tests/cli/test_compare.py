@@ -55,12 +55,12 @@ def test_rows_of_one_patient_stay_together(mine):
 def test_compare_a_manifest(mine, say):
     words = ("compare", "train.csv", "--label", "label", "--seeds", "1", "--fusions", "late", *QUICK)
     status, (told,), err = say(*words)
-    assert status == 0 and told["workdir"] == "runs/train-compare-1" and told["reference"] == "late"
+    assert status == 0 and told["workdir"] == "runs/train-compare-1" and told["reference"] == "multiplicative"
     assert {"majority", "note alone", "table alone", "product of experts", "late"} <= told["models"].keys()
     assert told["count"] == 10 and "product of experts" in err and "page: runs/train-compare-1/compare.html" in err
     assert {"compare.json", "compare.html", "comparison.json"} <= {p.name for p in (mine / told["workdir"]).iterdir()}
     status, (again,), err = say(*words, "--workdir", told["workdir"])
-    assert status == 0 and again["models"] == told["models"] and err.count("(kept)") == 5
+    assert status == 0 and again["models"] == told["models"] and err.count("(kept)") == 6
     status, out, err = say(*words, "--workdir", told["workdir"], "--optim.lr", "0.5")
     assert (status, out) == (2, []) and err.count("\n") == 1 and "experiment.optim.lr" in err
 

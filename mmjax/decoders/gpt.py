@@ -1,6 +1,7 @@
 """The GPT family: one network, whose evolution is a difference of a few fields."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 from flax import linen
@@ -73,7 +74,7 @@ class GPT(linen.Module):
             self.position = nn.position.Learned(self.length, stddev=self.position_stddev)
         if not self.tied:
             self.word = self.param("word_kernel", normal, (self.width, self.vocabulary))
-        fields = plain.common(nn.Trunk, self) | {"causal": True}
+        fields: dict[str, Any] = {**plain.common(nn.Trunk, self), "causal": True}
         shrink = (2 * max(self.depth, 1)) ** -0.5 if self.residual else 1.0
         self.trunk = nn.Trunk(**fields, rotary=self.positions == "rotary", shrink=shrink)
         self.drop = linen.Dropout(self.dropout)

@@ -60,7 +60,7 @@ class Decoder:
 
     def compilations(self) -> int:
         """How many programs were compiled so far."""
-        return self._prefill._cache_size() + self._step._cache_size()
+        return self._prefill._cache_size() + self._step._cache_size()  # pyright: ignore[reportAttributeAccessIssue]
 
     def read(self, weights: Any, kept: Any, signal: Signal, last: Any) -> tuple[Any, Any]:
         """Logits ``b k`` after each row's token number ``last``, and the cache with these tokens in it."""

@@ -35,9 +35,9 @@ class Language:
     def __call__(self, outputs: Outputs, batch: Batch) -> Rows:
         rows = pair(outputs, batch, target=self.target, head=self.head, classes=True, factored=True)
         if isinstance(rows.scores, Factored):
-            return rows.replace(scores=_losses(rows.scores.features, rows.scores.kernel, rows.targets))
+            return rows.replace(scores=_losses(rows.scores.features, rows.scores.kernel, rows.targets))  # pyright: ignore[reportAttributeAccessIssue]
         each = jnp.take_along_axis(jax.nn.log_softmax(rows.scores), rows.targets[..., None], axis=-1)[..., 0]
-        return rows.replace(scores=-each)
+        return rows.replace(scores=-each)  # pyright: ignore[reportAttributeAccessIssue]
 
     def compute(
         self, rows: Rows, *, sizes: Sequence[int] | np.ndarray = (), resamples: int = 1000, seed: int = 0

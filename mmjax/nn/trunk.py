@@ -57,7 +57,7 @@ class Trunk(linen.Module):
         ):  # norms make all tokens equally loud, and how loud a word is may be all that a bag of them has
             return tokens.replace(values=values)
         if slots:
-            allowed = cache.looked(self, tokens.mask, tokens.positions, slots)
+            allowed = cache.looked(self, tokens.mask, tokens.positions, slots)  # pyright: ignore[reportArgumentType]
         else:
             allowed = masks.attention(
                 tokens.mask, tokens.mask, query_segments=tokens.segments, key_segments=tokens.segments

@@ -23,7 +23,7 @@ def swapped(lengths: tuple[int, int], *, causal: bool, reach: tuple[int, int] | 
         exchanged = partial(jax.lax.all_to_all, axis_name=_AXIS, tiled=True)
         whole = [exchanged(x, split_axis=2, concat_axis=1) for x in (query, key, value)]
         whole = [x[:, :n] for x, n in zip(whole, (lengths[0], lengths[1], lengths[1]), strict=True)]
-        mixed = jax.nn.dot_product_attention(*whole, bias, allowed, is_causal=causal, local_window_size=reach)
+        mixed = jax.nn.dot_product_attention(*whole, bias, allowed, is_causal=causal, local_window_size=reach)  # pyright: ignore[reportCallIssue]
         mixed = jnp.pad(mixed, ((0, 0), (0, padding), (0, 0), (0, 0)))
         return exchanged(mixed, split_axis=1, concat_axis=2)
 
@@ -98,7 +98,7 @@ class Ring:
         def turned(carry: Any, turn: Array) -> Any:
             sums, key, value, *grads = carry
             coming = _passed((key, value), self.parts)
-            sums, *grads = meet(sums, key, value, *grads, turn)
+            sums, *grads = meet(sums, key, value, *grads, turn)  # pyright: ignore[reportCallIssue]
             return (sums, *coming, *_passed(tuple(grads), self.parts)), None
 
         start = (jnp.zeros((*weight.shape, h)), None if bias is None else jnp.zeros(bias.shape))

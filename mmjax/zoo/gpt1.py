@@ -27,7 +27,7 @@ def model(**fields: Any) -> GPT:
 def adopt(tensors: Mapping[str, Any], model: GPT) -> tuple[dict[str, Any], Account]:
     """Released weights (transformers' names) as parameters of ``model``. UserError where one is missing."""
     found = gpt2.bare(tensors)
-    if np.array_equal(found.get("lm_head.weight"), found.get("tokens_embed.weight")):
+    if np.array_equal(found.get("lm_head.weight"), found.get("tokens_embed.weight")):  # pyright: ignore[reportArgumentType]
         found.pop("lm_head.weight", None)
     return weight.adopt(found, model, origin)
 

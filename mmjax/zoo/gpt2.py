@@ -55,7 +55,7 @@ def release(params: Any) -> dict[str, np.ndarray]:
 def bare(tensors: Mapping[str, Any], prefix: str = "transformer.") -> dict[str, Any]:
     """Tensors without the prefix, and without the output that is the words' table once more."""
     found = {name.removeprefix(prefix): value for name, value in tensors.items()}
-    if "lm_head.weight" in found and np.array_equal(found["lm_head.weight"], found.get("wte.weight")):
+    if "lm_head.weight" in found and np.array_equal(found["lm_head.weight"], found.get("wte.weight")):  # pyright: ignore[reportArgumentType]
         del found["lm_head.weight"]
     return found
 

@@ -51,5 +51,6 @@ def davinci(**fields: Any) -> GPT:
 
 
 def _model(depth: int, width: int, heads: int, head_size: int, fields: dict[str, Any]) -> GPT:
-    size = {"depth": depth, "width": width, "heads": heads, "head_size": head_size}
-    return GPT(**{"vocabulary": 50_257, "length": 2048, "bands": (0, 256)} | size | fields)
+    size: dict[str, Any] = {"depth": depth, "width": width, "heads": heads, "head_size": head_size}
+    size |= {"vocabulary": 50_257, "length": 2048, "bands": (0, 256)}
+    return GPT(**size | fields)

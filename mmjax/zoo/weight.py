@@ -86,7 +86,7 @@ def adopt(tensors: Mapping[str, Any], model: linen.Module, origins: Origins) -> 
     for what, names in (("lack", told.missing), ("have nothing for", told.unknown), ("do not fit:", told.misfits)):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise UserError(f"the weights {what} {names[0]}{more}; is this the right size of the model?")
+            raise UserError(f"the weights {what} {names[0]}{more}; is this the right size of the model?")  # pyright: ignore[reportGeneralTypeIssues]
     tree: dict[str, Any] = {}
     for path, shape in shapes(model).items():
         *parents, leaf = path.split("/")

@@ -69,6 +69,6 @@ class Audio(linen.Module):
     def _timed(self, values: Float[Array, "b n f"], mask: Bool[Array, "b n"]) -> Float[Array, "b m d"]:
         dtype = jnp.dtype(self.dtype)
         values = linen.Conv(self.width, (3,), padding=((1, 1),), dtype=dtype, name="convolution_0")(values)
-        values = jnp.where(mask[..., None], linen.gelu(values, approximate=False), 0)
+        values = jnp.where(mask[..., None], nn.gelu(values), 0)
         values = linen.Conv(self.width, (3,), strides=2, padding=((1, 1),), dtype=dtype, name="convolution_1")(values)
-        return linen.gelu(values, approximate=False)
+        return nn.gelu(values)

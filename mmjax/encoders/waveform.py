@@ -100,7 +100,7 @@ class Waveform(linen.Module):
                 values = linen.LayerNorm(1e-5, dtype=dtype, name=f"norm_{i}")(values)
             elif i == 0:
                 values = nn.GroupNorm(width, dtype=self.dtype, name="norm_0")(values, mask, train=False)
-            values = linen.gelu(values, approximate=False)
+            values = nn.gelu(values)
         return values, mask
 
     def _placed(self, values: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
@@ -117,7 +117,7 @@ class Waveform(linen.Module):
             dtype=jnp.dtype(self.dtype),
             name="position",
         )
-        return values + linen.gelu(around(values), approximate=False)
+        return values + nn.gelu(around(values))
 
     def _check(self, signal: Signal) -> None:
         masks.unpacked(signal, of="encoders.Waveform")

@@ -31,13 +31,13 @@ class Mixture(linen.Module):
         parts, heard = {}, []
         for name, part in means.items():
             hidden = nn.embed.project(self.width, stream=name, dtype=self.dtype)(part.values)
-            hidden = linen.gelu(hidden, approximate=False)
+            hidden = nn.gelu(hidden)
             expert = linen.DenseGeneral((self.experts, self.width), dtype=dtype, name=f"expert_{name}")
             parts[name] = expert(hidden)
             heard.append(
                 masks.zeroed(linen.Dense(self.width, dtype=dtype, name=f"hear_{name}")(part.values), part.mask)
             )
-        context = linen.gelu(jnp.asarray(sum(heard)), approximate=False)
+        context = nn.gelu(jnp.asarray(sum(heard)))
         scores = {name: linen.Dense(self.experts, dtype=dtype, name=f"gate_{name}")(context) for name in parts}
         shares = pooled.shares(scores, means)
         total = sum(jnp.sum(shares[name].astype(dtype)[..., None] * part, axis=-2) for name, part in parts.items())

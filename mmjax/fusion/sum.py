@@ -29,5 +29,5 @@ class Sum(linen.Module):
         total = 0
         for name, part in means.items():
             hidden = nn.embed.project(self.width, stream=name, dtype=self.dtype)(part.values)
-            total += masks.zeroed(linen.gelu(hidden, approximate=False), part.mask)
+            total += masks.zeroed(nn.gelu(hidden), part.mask)
         return pooled.token(jnp.asarray(total), means, segments=self.segments)

@@ -1,6 +1,22 @@
 """Layers that encoders, fusions and heads are made of."""
 
-from mmjax.nn import block, cache, convolution, cross, embed, grid, mel, norm, pool, position, remat, residual, start
+from mmjax.nn import (
+    block,
+    cache,
+    convolution,
+    cross,
+    dot,
+    embed,
+    grid,
+    mel,
+    norm,
+    pool,
+    position,
+    remat,
+    residual,
+    start,
+)
+from mmjax.nn.activation import gelu
 from mmjax.nn.attention import Attention
 from mmjax.nn.block import Block, Mlp
 from mmjax.nn.conformer import Conformer
@@ -31,7 +47,9 @@ __all__ = [
     "cache",
     "convolution",
     "cross",
+    "dot",
     "embed",
+    "gelu",
     "grid",
     "mel",
     "norm",

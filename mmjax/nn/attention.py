@@ -6,7 +6,7 @@ from flax import linen
 from jaxtyping import Array, Bool, Float, Int
 
 from mmjax.core import UserError
-from mmjax.nn import cache, position, start
+from mmjax.nn import cache, dot, position, start
 
 
 class Attention(linen.Module):
@@ -108,7 +108,7 @@ class Attention(linen.Module):
         reach: tuple[int, int] | None,
     ) -> Float[Array, "b q k h"]:
         """Values by how queries and keys agree. Where tokens lie on several devices, the mesh puts its own way here."""
-        return jax.nn.dot_product_attention(query, key, value, bias, allowed, is_causal=causal, local_window_size=reach)
+        return dot.attention(query, key, value, bias, allowed, causal=causal, reach=reach)
 
     @linen.nowrap
     def _reach(self) -> tuple[int, int] | None:

@@ -11,11 +11,12 @@ from jaxtyping import Array, Bool, Float, Int
 
 from mmjax.core import UserError, plain
 from mmjax.nn import cache, norm, start
+from mmjax.nn.activation import gelu
 from mmjax.nn.attention import Attention
 from mmjax.nn.remat import layer
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "gelu": partial(jax.nn.gelu, approximate=False),
+    "gelu": gelu,
     "gelu_tanh": partial(jax.nn.gelu, approximate=True),
     "quick_gelu": lambda values: values * jax.nn.sigmoid(1.702 * values),
     "silu": jax.nn.silu,

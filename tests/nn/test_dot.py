@@ -1,0 +1,52 @@
+"""Attention's products and the GELU against what jax has: values and gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmjax.nn import dot, gelu
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("heads", "fields"),
+    [(4, {}), (2, {"causal": True}), (1, {"causal": True, "reach": (1, 0)}), (4, {"reach": (1, 2)})],
+)
+@pytest.mark.parametrize("told", [False, True])
+def test_equals_jaxs_own(heads, fields, told):
+    query, weights = RNG.normal(size=(2, 2, 5, 4, 3)).astype(np.float32)
+    key, value = RNG.normal(size=(2, 2, 5, heads, 3)).astype(np.float32)
+    bias = jnp.asarray(RNG.normal(size=(1, 4, 5, 5)), jnp.float32) if told else None
+    allowed = jnp.asarray(RNG.random((2, 1, 5, 5)) < 0.7) if told else None
+    theirs = {"is_causal": fields.get("causal", False), "local_window_size": fields.get("reach")}
+
+    def ours(*parts):
+        return dot.attention(*parts, bias, allowed, **fields)
+
+    def reference(*parts):
+        return jax.nn.dot_product_attention(*parts, bias, allowed, **theirs)
+
+    both = [jax.jit(lambda *p, f=f: (*jax.vjp(f, *p)[1](weights), f(*p)))(query, key, value) for f in (ours, reference)]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *both)
+
+
+def test_products_of_bfloat16_gradients_are_bfloat16():
+    parts = [jax.ShapeDtypeStruct((1, 4, 2, 8), jnp.bfloat16)] * 3
+    gradient = jax.grad(lambda *parts: jnp.sum(dot.attention(*parts).astype(jnp.float32)), (0, 1, 2))
+    products = [e for e in jax.make_jaxpr(gradient)(*parts).jaxpr.eqns if e.primitive.name == "dot_general"]
+    assert len(products) == 6
+    for product in products:
+        inputs = {variable.aval.dtype for variable in product.invars}
+        named = product.params["precision"] == jax.lax.DotAlgorithmPreset.BF16_BF16_F32
+        assert named or inputs == {jnp.dtype(jnp.bfloat16)}
+
+
+def test_gelu_and_its_slope_are_exact():
+    with jax.enable_x64(True):
+        values = np.linspace(-6, 6, 101)
+        exact = jax.vmap(jax.value_and_grad(lambda x: jax.nn.gelu(x, approximate=False)))(values)
+        found = jax.vmap(jax.value_and_grad(gelu))(values)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), found, exact)
+    assert gelu(jnp.ones(3, jnp.bfloat16)).dtype == jnp.bfloat16

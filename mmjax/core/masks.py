@@ -1,10 +1,37 @@
 """What masks mean: presence, and who may look at whom."""
 
+from typing import Any
+
+import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Shaped
 
 from mmjax.core.errors import UserError
 from mmjax.core.types import Signal, Tokens
+
+
+class Among(flax.struct.PyTreeNode):
+    """Tokens that look at one another: the real ones, each at those of its own segment. Arrays ``b n``, as Tokens'."""
+
+    mask: Any
+    segments: Any = None
+
+    @classmethod
+    def of(cls, tokens: Tokens) -> "Among":
+        """All of them, each at those of its own segment."""
+        return cls(tokens.mask, tokens.segments)
+
+    def numbers(self) -> Int[Array, "b n"]:
+        """A number for each token: who shares one may look at each other; padding has 0."""
+        return jnp.where(self.mask, 1 if self.segments is None else self.segments, 0).astype(jnp.int32)
+
+
+def dense(allowed: Bool[Array, "b ..."] | Among | None) -> Bool[Array, "b ..."] | None:
+    """Who may look at whom, ``b 1 q n``; what is so already stays."""
+    if not isinstance(allowed, Among):
+        return allowed
+    own = allowed.segments
+    return attention(allowed.mask, allowed.mask, query_segments=own, key_segments=own)
 
 
 def present(mask: Bool[Array, "b ..."]) -> Bool[Array, " b"]:

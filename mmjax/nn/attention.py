@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Bool, Float, Int
 
-from mmjax.core import UserError
+from mmjax.core import UserError, masks
 from mmjax.nn import cache, dot, position, start
 
 
@@ -49,7 +49,7 @@ class Attention(linen.Module):
         values: Float[Array, "b q d"],
         context: Float[Array, "b n e"] | None = None,
         *,
-        allowed: Bool[Array, "b #k q n"] | None = None,
+        allowed: Bool[Array, "b #k q n"] | masks.Among | None = None,
         positions: Int[Array, "#b q *a"] | None = None,
     ) -> Float[Array, "b q d"]:
         """``values`` look at ``context`` (None: at themselves) where ``allowed``. ``positions`` None: 0, 1, 2, ..."""
@@ -75,7 +75,9 @@ class Attention(linen.Module):
         return linen.DenseGeneral(width, axis=(-2, -1), dtype=jnp.dtype(self.dtype), name="out", **out)(mixed)
 
     @linen.nowrap
-    def _mixed(self, query: Array, key: Array, value: Array, allowed: Array | None, places: Array) -> Array:
+    def _mixed(
+        self, query: Array, key: Array, value: Array, allowed: Array | masks.Among | None, places: Array
+    ) -> Array:
         bias = None
         if self.relative:
             bias = position.Relative(self.relative, name="relative")(places, self.heads).astype(query.dtype)
@@ -83,8 +85,11 @@ class Attention(linen.Module):
             return self.mixed(query, key, value, bias, allowed, causal=self.causal, reach=self._reach())
 
     @linen.nowrap
-    def _recalled(self, query: Array, key: Array, value: Array, allowed: Array | None, places: Array) -> Array:
+    def _recalled(
+        self, query: Array, key: Array, value: Array, allowed: Array | masks.Among | None, places: Array
+    ) -> Array:
         """As ``_mixed``, over all that the cache holds by now; ``allowed`` has a column for each of its slots."""
+        allowed = masks.dense(allowed)
         if not self.causal or self.relative or allowed is None:
             raise UserError("only causal attention without relative positions can be kept in a cache")
         slots = allowed.shape[-1]
@@ -102,13 +107,13 @@ class Attention(linen.Module):
         key: Float[Array, "b n g h"],
         value: Float[Array, "b n g h"],
         bias: Float[Array, "#b #k q n"] | None,
-        allowed: Bool[Array, "#b #k q n"] | None,
+        allowed: Bool[Array, "#b #k q n"] | masks.Among | None,
         *,
         causal: bool,
         reach: tuple[int, int] | None,
     ) -> Float[Array, "b q k h"]:
         """Values by how queries and keys agree. Where tokens lie on several devices, the mesh puts its own way here."""
-        return dot.attention(query, key, value, bias, allowed, causal=causal, reach=reach)
+        return dot.attention(query, key, value, bias, masks.dense(allowed), causal=causal, reach=reach)
 
     @linen.nowrap
     def _reach(self) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Bool, Float, Int
 
-from mmjax.core import UserError, plain
+from mmjax.core import UserError, masks, plain
 from mmjax.nn import cache, norm, start
 from mmjax.nn.activation import gelu
 from mmjax.nn.attention import Attention
@@ -92,7 +92,7 @@ class Block(linen.Module):
     def __call__(
         self,
         values: Float[Array, "b n d"],
-        allowed: Bool[Array, "b #k n m"] | None,
+        allowed: Bool[Array, "b #k n m"] | masks.Among | None,
         positions: Int[Array, "#b n *a"] | None = None,
         *,
         train: bool,

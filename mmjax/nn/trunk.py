@@ -56,12 +56,9 @@ class Trunk(linen.Module):
             not self.depth
         ):  # norms make all tokens equally loud, and how loud a word is may be all that a bag of them has
             return tokens.replace(values=values)
+        allowed = masks.Among.of(tokens)
         if slots:
             allowed = cache.looked(self, tokens.mask, tokens.positions, slots)  # pyright: ignore[reportArgumentType]
-        else:
-            allowed = masks.attention(
-                tokens.mask, tokens.mask, query_segments=tokens.segments, key_segments=tokens.segments
-            )
         positions = tokens.positions if self.rotary or self.relative or slots else None
         outer = self.outer_norm and norms.features(self.norm, epsilon=self.epsilon, dtype=self.dtype, name="norm")
         values = outer(values) if outer and not self.norm_first else values

@@ -12,8 +12,8 @@ import jax
 from flax import linen
 from jax.sharding import NamedSharding, PartitionSpec
 
-from mmjax.core import UserError
-from mmjax.train import sharding
+from mmjax.core import UserError, masks
+from mmjax.train import kernel, sharding
 from mmjax.train.context import attend
 from mmjax.train.sharding import AnyMesh, Mesh, Rule
 
@@ -37,7 +37,8 @@ class Placed:
 
     def __init__(self, model: linen.Module, mesh: AnyMesh, settings: Mesh):
         self.model, self._mesh, self._rules = model, mesh, (*settings.activations, *RULES)
-        self._exchange = settings.exchange
+        self._exchange, self._kernel = settings.exchange, settings.attention
+        kernel.check(settings.attention, mesh)
         self._own = [pattern for pattern, _ in settings.activations]
         self.placed: dict[str, list[tuple[tuple[int, ...], NamedSharding]]] = {}
         self.left: dict[str, list[tuple[str, int]]] = {}
@@ -59,7 +60,12 @@ class Placed:
 
     def _after(self, call: Any, args: Any, kwargs: Any, context: Any) -> Any:
         if context.method_name == "mixed" and self._apart(*args[:2]):
+            args = (*args[:4], masks.dense(args[4]))
             return attend(*args, **kwargs, mesh=self._mesh, exchange=self._exchange)
+        if context.method_name == "mixed" and self._kernel != "plain":
+            mixed = kernel.attend(self._kernel, self._mesh, *args, **kwargs)
+            if mixed is not None:
+                return mixed
         out = call(*args, **kwargs)
         if context.method_name != "__call__" or not context.module.path:
             return out

@@ -57,6 +57,8 @@ class Mesh:
     tokens of some heads come together; Jacobs et al., 2023, https://arxiv.org/abs/2309.14509). slices: groups of
     devices with slow wires between, over which ``data`` is spread; 0 for what the devices say of themselves.
 
+    attention: plain, or the kernel of the devices' maker, cudnn or splash, wherever it fits (``train.kernel``).
+
     rules and activations: ordered pairs of a regular expression and a spec, tried before the house's own: for arrays
     by the paths of parameters, and for what layers give by the paths of layers (``train.activation``). An axis of a
     spec may be several, as ``data+fsdp``. A rule that matches nothing is an error.
@@ -74,6 +76,7 @@ class Mesh:
     pieces: int = 0
     slices: int = 0
     activations: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
+    attention: str = "plain"
 
     def build(self, devices: Sequence[Any] | None = None) -> jax.sharding.Mesh:
         """The mesh over ``devices`` (all of them by default). Raises UserError where they do not fit."""

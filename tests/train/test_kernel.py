@@ -1,0 +1,76 @@
+"""Makers' kernels give what the plain way gives where they fit; segments do not leak; elsewhere they stand back."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmjax import nn
+from mmjax.core import Tokens, UserError, masks
+from mmjax.nn import dot
+from mmjax.train import Mesh, kernel
+from mmjax.train.activation import Placed
+
+RNG = np.random.default_rng(0)
+NUMBERS = jnp.asarray(np.repeat([1, 2, 0], [60, 50, 18])[None], jnp.int32)
+REAL = np.asarray(NUMBERS[0] > 0)
+
+
+def drawn(groups):
+    rng = np.random.default_rng(1)
+    heads = 2, groups, groups
+    return tuple(jnp.asarray(rng.normal(size=(1, 128, count, 64)), jnp.float32) for count in heads)
+
+
+@pytest.mark.parametrize(
+    ("groups", "fields"), [(2, {"causal": False, "reach": None}), (1, {"causal": True, "reach": (40, 0)})]
+)
+def test_splash_gives_what_the_plain_way_gives(groups, fields):
+    allowed, given = masks.dense(masks.Among(NUMBERS > 0, NUMBERS)), drawn(groups)
+    weights = jnp.asarray(np.random.default_rng(2).normal(size=(1, 128, 2, 64)) * REAL[:, None, None], jnp.float32)
+    splash = kernel.splash(128, interpret=True, **fields)
+
+    def both(how):
+        out, back = jax.vjp(how, *given)
+        return out[:, REAL], back(weights)
+
+    ours = jax.jit(lambda: both(lambda *parts: splash(*parts, NUMBERS)))()
+    plain = jax.jit(lambda: both(lambda *parts: dot.attention(*parts, None, allowed, **fields)))()
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), ours, plain)
+
+
+def test_packed_documents_do_not_leak_through_splash():
+    query, key, value = drawn(2)
+    splash = jax.jit(kernel.splash(128, causal=False, reach=None, interpret=True))
+    other = NUMBERS[0] == 2
+    spoilt = (jnp.where(other[None, :, None, None], 7.0, part) for part in (query, key, value))
+    before, after = splash(query, key, value, NUMBERS), splash(*spoilt, NUMBERS)
+    first = np.asarray(NUMBERS[0] == 1)
+    np.testing.assert_array_equal(before[:, first], after[:, first])
+    assert not np.array_equal(before, after)
+
+
+def test_a_kernel_is_for_its_makers_devices():
+    for kind, message in (("splash", "is for tpus; these devices are cpus"), ("flash", "can be plain, cudnn, splash")):
+        with pytest.raises(UserError, match=message):
+            kernel.check(kind, Mesh().build())
+
+
+@pytest.mark.parametrize(("rows", "length", "heads"), [(2, 128, 2), (8, 96, 2)])
+def test_where_none_fits_the_plain_way_is_taken(monkeypatch, rows, length, heads):
+    """96 tokens are no whole tile; on two rows of eight devices the kernel is asked, once for each layer."""
+    asked = []
+
+    def splash(length, **fields):
+        asked.append(length)
+        return lambda query, key, value, numbers: query
+
+    monkeypatch.setattr(kernel, "splash", splash)
+    monkeypatch.setattr(kernel, "check", lambda kind, mesh: None)
+    settings = Mesh(attention="splash")
+    model = nn.Trunk(depth=2, heads=heads)
+    tokens = Tokens(jnp.zeros((rows, length, 8)), jnp.ones((rows, length), bool))
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), tokens, train=False))
+    placed = Placed(model, settings.build(), settings)
+    jax.eval_shape(lambda v: placed.apply(v, tokens, train=False), variables)
+    assert asked == ([128, 128] if length == 128 else [])

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from mmjax.core import UserError
+from mmjax.core.rows import alone
 from mmjax.data import pipeline
 from mmjax.data.examples import Examples, unlabelled
 from mmjax.data.schema import Schema
@@ -48,7 +49,8 @@ class Predictor:
         heads = getattr(model, "heads", None) or {}
         self._streams = {name: getattr(head, "stream", "") for name, head in heads.items()}
         # Compiled twice at most: for one row, and for a batch, the last of which is padded with empty rows.
-        self._heads = jax.jit(lambda weights, inputs: dict(model.apply(weights, inputs, train=False).heads))
+        said = alone if schema.packed else dict
+        self._heads = jax.jit(lambda weights, inputs: said(model.apply(weights, inputs, train=False).heads))
 
     @classmethod
     def load(

@@ -1,5 +1,6 @@
 """What a head said beside what was true: objectives average it, metrics gather it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -73,6 +74,14 @@ def pair(
     scores = scores.replace(features=inner) if isinstance(scores, Factored) else inner.astype(jnp.float32)
     targets = jnp.where(mask, signal.values, 0).astype(jnp.int32 if classes else jnp.float32)
     return Rows(scores, targets, mask)
+
+
+def alone(heads: Mapping[str, Any]) -> dict[str, Any]:
+    """What heads for packed rows say where each row has one example: ``b s ...`` to ``b ...``."""
+    return {
+        name: answer.replace(features=answer.features[:, 0]) if isinstance(answer, Factored) else answer[:, 0]
+        for name, answer in heads.items()
+    }
 
 
 def _known(name: str, names: Any, what: str) -> None:

@@ -9,6 +9,10 @@ schema       all fields of a data set, fitted
 examples     rows read by a schema
 order        which example stands where in an endless stream
 joined       several data sets as one
+packing      which examples share a row
+shared       examples that share rows
+bucketed     examples in batches of their own length
+worker       batches made in other processes
 pipeline     batches: endless and shuffled, or once through
 sources      manifests in four formats
 """

@@ -27,6 +27,7 @@ class Column:
         self._decoded: list[np.ndarray | None] = [None] * len(self._firsts)
         self._bad: dict[int, BadRow] = {}
         self._long: set[int] = set()
+        self._told: set[int] = set()
 
     @property
     def distinct(self) -> int:
@@ -36,6 +37,15 @@ class Column:
     def cut(self) -> int:
         """How many rows ``field.batch`` shortens, of those that have been read."""
         return int(np.isin(self._slots, list(self._long)).sum()) if self._long else 0
+
+    def news(self) -> set[int]:
+        """Which examples turned out too long since this was asked last."""
+        new, self._told = self._long - self._told, set(self._long)
+        return new
+
+    def hear(self, slots: set[int]) -> None:
+        """News of the same column in another process."""
+        self._long |= slots
 
     def estimate(self) -> float:
         """Bytes for all distinct cells, from a few of them; bad ones count as the average."""
@@ -87,6 +97,14 @@ class Column:
         if isinstance(self._values, np.ndarray):
             return self._values[self._slots[rows]]
         return [self[int(i)] for i in rows]
+
+    def units(self) -> np.ndarray:
+        """How much of a row each example of a column that was decoded takes."""
+        return np.array([self.extent(value) for value in self._values], np.int64)[self._slots]
+
+    def extent(self, value: np.ndarray | None) -> int:
+        """How much of a row an example takes, 0 where there is none."""
+        return 0 if value is None else self.field.units(value)
 
     def part(self, rows: Sequence[int] | np.ndarray) -> "Column":
         """These rows alone; what was decoded is shared."""

@@ -1,9 +1,11 @@
 """Documents to rows of one length: one after the other, or packed so that none is cut without need."""
 
-import bisect
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
+
+from mmjax.data import packing
 
 
 def windows(documents: Sequence[np.ndarray], length: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
@@ -26,24 +28,6 @@ def packed(lengths: Sequence[int], room: int) -> list[list[tuple[int, int, int]]
         for number, size in enumerate(lengths)
         for start in range(0, max(size - 1, 1), room - 1)
     ]
-    rows: list[list[tuple[int, int, int]]] = []
-    open_rows: dict[int, list[int]] = {}  # rows by the room that they have left
-    rooms: list[int] = []  # of which there are any, in order
-    for piece in sorted(pieces, key=lambda piece: piece[1] - piece[2]):
-        size = piece[2] - piece[1]
-        at = bisect.bisect_left(rooms, size)
-        if at < len(rooms):
-            left = rooms[at]
-            row = open_rows[left].pop()
-            if not open_rows[left]:
-                del rooms[at]
-        else:
-            left, row = room, len(rows)
-            rows.append([])
-        rows[row].append(piece)
-        left -= size
-        if left:
-            if not open_rows.setdefault(left, []):
-                bisect.insort(rooms, left)
-            open_rows[left].append(row)
-    return rows
+    rows = packing.best_fit(np.array([stop - start for _, start, stop in pieces]), room, len(pieces))
+    numbers = iter(rows.numbers.tolist())
+    return [[pieces[i] for i in itertools.islice(numbers, count)] for count in rows.counts.tolist()]

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import hashlib
+import itertools
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from mmjax.core import Batch, Signal, UserError
 from mmjax.data.column import Column
 from mmjax.data.fields.field import Field
-from mmjax.data.order import Shuffled
+from mmjax.data.order import Drawn, Shuffled
 from mmjax.data.schema import Schema
 from mmjax.data.sources import BadRow, Lazy, Row, Rows, Source, fatal, nearest, taken
 
@@ -37,6 +38,8 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
         self.schema = schema
         self.name = source.name
         self.rejects: list[dict[str, Any]] = []
+        self.known: dict[str, np.ndarray] = {}  # units by modality that whoever opened these rows knows of
+        self._told = 0
         self._rejected: set[tuple[str, int, str]] = set()
         self._source = source
         self._stop = Rows((), on_bad_row).on_bad_row == "stop"
@@ -93,9 +96,51 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
     def cut(self) -> dict[str, int]:
         return {name: column.cut for (part, name), column in self._columns.items() if part == "inputs" and column.cut}
 
+    def news(self) -> dict[str, Any]:
+        """What was found bad or too long since this was asked last, for the process that another one reads for."""
+        rejects, self._told = self.rejects[self._told :], len(self.rejects)
+        return {"rejects": rejects, "long": {key: column.news() for key, column in self._columns.items()}}
+
+    def hear(self, news: Mapping[str, Any]) -> None:
+        """News of another process."""
+        for key, slots in news["long"].items():
+            self._columns[key].hear(slots)
+        for reject in news["rejects"]:
+            self._noted(reject)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
     def order(self, seed: int) -> Shuffled:
         """What a stream of these examples holds at each place."""
         return Shuffled(len(self), seed)
+
+    def at(self, drawn: Drawn) -> Batch:
+        """The examples that were drawn."""
+        return self.batch(drawn.numbers)
+
+    def units(self) -> dict[str, np.ndarray]:
+        """How much of a row each example takes, by modality; 0 where it is absent. Reads all that is not known yet."""
+        columns = {name: column for (part, name), column in self._columns.items() if part == "inputs"}
+        found = {name: self.known[name] for name in columns if name in self.known}
+        if self.cached:
+            return {name: found.get(name, column.units()) for name, column in columns.items()}
+        rest = [name for name in columns if name not in found]
+        if not rest:
+            return found
+
+        def chunk(start: int) -> list[list[int]]:
+            examples = self.take(range(start, min(start + _CHUNK, len(self))))
+            return [[columns[name].extent(example["inputs"][name]) for name in rest] for example in examples]
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            chunks = pool.map(chunk, range(0, len(self), _CHUNK))
+            read = np.array(list(itertools.chain.from_iterable(chunks)), np.int64)
+        return found | {name: read[:, i] for i, name in enumerate(rest)}
 
     def notes(self) -> list[str]:
         """A line for people on all that was left out or cut, of what has been read."""
@@ -116,8 +161,14 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
             signals[part][name] = column.field.batch(column.take(rows))
         return self._batch(signals, len(rows))
 
-    def collate(self, examples: Sequence[Mapping[str, Mapping[str, Any]]], *, pad_to: int | None = None) -> Batch:
-        """Examples, as ``[i]`` gives them and transforms leave them, as one batch of numpy arrays."""
+    def collate(
+        self,
+        examples: Sequence[Mapping[str, Mapping[str, Any]]],
+        *,
+        pad_to: int | None = None,
+        drawn: Drawn | None = None,
+    ) -> Batch:
+        """Examples, as ``[i]`` gives them and transforms leave them, as one batch of numpy arrays, one a row."""
         padding = [None] * max(0, (pad_to or 0) - len(examples))
         signals: dict[str, dict[str, Signal]] = {"inputs": {}, "targets": {}}
         for (part, name), column in self._columns.items():
@@ -134,6 +185,7 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
         twin.lacks = tuple(name for name in self.lacks if name in kept)
         rows = range(len(self)) if rows is None else rows
         twin._kept = [self._kept[int(i)] for i in rows]
+        twin.known = {name: units[np.asarray(rows, np.int64)] for name, units in self.known.items()}
         twin._columns = {
             (part, name): column.part(rows)
             for (part, name), column in self._columns.items()
@@ -221,8 +273,10 @@ class Examples(Sequence[dict[str, dict[str, np.ndarray | None]]]):
     def _reject(self, bad: BadRow) -> None:
         if self._stop:
             raise fatal(bad)
-        record = {"row": bad.row.number, "file": bad.row.source, "reason": bad.reason}
-        key = (bad.row.source, bad.row.number, bad.reason)
+        self._noted({"row": bad.row.number, "file": bad.row.source, "reason": bad.reason})
+
+    def _noted(self, record: dict[str, Any]) -> None:
+        key = (record["file"], record["row"], record["reason"])
         with self._lock:
             if key not in self._rejected:
                 self._rejected.add(key)

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmjax.core import Batch, Signal
 from mmjax.data.examples import Examples
-from mmjax.data.order import Mixed
+from mmjax.data.order import Drawn, Mixed
 from mmjax.data.schema import Schema
 from mmjax.data.sources import Row
 
@@ -49,8 +49,23 @@ class Joined(Sequence[dict[str, dict[str, np.ndarray | None]]]):
             name: count for name in self.schema.inputs if (count := sum(part.cut.get(name, 0) for part in self._each))
         }
 
+    def units(self) -> dict[str, np.ndarray]:
+        """As ``Examples.units``."""
+        each = [(part.units(), len(part)) for part in self._each]
+        none = {size: np.zeros(size, np.int64) for _, size in each}
+        return {
+            name: np.concatenate([units.get(name, none[size]) for units, size in each]) for name in self.schema.inputs
+        }
+
     def notes(self) -> list[str]:
         return [note for part in self._each for note in part.notes()]
+
+    def news(self) -> list[Any]:
+        return [part.news() for part in self._each]
+
+    def hear(self, news: list[Any]) -> None:
+        for part, own in zip(self._each, news, strict=True):
+            part.hear(own)
 
     def order(self, seed: int) -> Mixed:
         """What a stream of the mixture holds at each place."""
@@ -71,6 +86,10 @@ class Joined(Sequence[dict[str, dict[str, np.ndarray | None]]]):
             for place, example in zip(places, part.take(own), strict=True):
                 found[place] = example
         return found
+
+    def at(self, drawn: Drawn) -> Batch:
+        """The examples that were drawn."""
+        return self.batch(drawn.numbers)
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, pad_to: int | None = None) -> Batch:
         """As ``Examples.batch``."""
@@ -93,7 +112,13 @@ class Joined(Sequence[dict[str, dict[str, np.ndarray | None]]]):
         inputs = joined(self.schema.inputs, [batch.inputs for batch in batches])
         return Batch(inputs, joined(self.schema.targets, [batch.targets for batch in batches]))
 
-    def collate(self, examples: Sequence[Mapping[str, Mapping[str, Any]]], *, pad_to: int | None = None) -> Batch:
+    def collate(
+        self,
+        examples: Sequence[Mapping[str, Mapping[str, Any]]],
+        *,
+        pad_to: int | None = None,
+        drawn: Drawn | None = None,
+    ) -> Batch:
         """As ``Examples.collate``; what a part has no column for is absent."""
         return self.schema.batch(examples, pad_to=pad_to)
 

@@ -50,6 +50,41 @@ class Shuffled:
         return np.random.default_rng((self._seed, *self.key, epoch)).permutation(self._count)
 
 
+class Packed:
+    """A packed row a place, all rows in every epoch, each time in another order.
+
+    ``numbers`` and ``counts`` are how the examples were packed once; in every epoch examples of one ``kind`` (of equal
+    length) change places, so that what shares a row changes too, and nothing has to be packed again.
+    """
+
+    def __init__(self, numbers: np.ndarray, counts: np.ndarray, kinds: np.ndarray, seed: int):
+        self._numbers, self._counts, self._kinds, self._seed = numbers, counts, kinds, seed
+        self._starts = np.cumsum(counts) - counts
+        self._by_kind = np.argsort(kinds, kind="stable")
+        self.key: tuple[int, ...] = ()
+        self._epochs = _Recent(self._epoch)
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def __call__(self, places: np.ndarray) -> Drawn:
+        epochs, offsets = np.divmod(places, len(self))
+        numbers, counts = [], np.empty(len(places), np.int64)
+        for i, (epoch, offset) in enumerate(zip(epochs.tolist(), offsets.tolist(), strict=True)):
+            rows, members = self._epochs(epoch)
+            start, counts[i] = self._starts[rows[offset]], self._counts[rows[offset]]
+            numbers.append(members[start : start + counts[i]])
+        return Drawn(np.concatenate(numbers), counts)
+
+    def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """The order of the rows, and the examples in their places."""
+        rng = np.random.default_rng((self._seed, 3, *self.key, epoch))
+        shuffled = rng.permutation(len(self._kinds))
+        other = np.empty_like(self._numbers)
+        other[self._by_kind] = shuffled[np.argsort(self._kinds[shuffled], kind="stable")]
+        return rng.permutation(len(self)), other[self._numbers]
+
+
 class Mixed:
     """Several orders in fixed shares, each going on at its own pace.
 

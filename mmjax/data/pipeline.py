@@ -5,6 +5,7 @@ makes a whole batch at a time, which is two orders faster than passing single re
 """
 
 import contextlib
+import itertools
 import os
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from mmjax.core import Batch, UserError
 from mmjax.data.examples import Examples
+from mmjax.data.worker import Batches
 
 _FOR_EVER = 2**62  # batches
 
@@ -54,33 +56,53 @@ def stream(
     augment: Sequence[Any] = (),
     shard: tuple[int, int] = (0, 1),
     prefetch: int = 2,
+    workers: int = 0,
 ) -> Stream:
     """Batches of ``batch`` examples for ever, shuffled anew in every epoch, which batches may straddle.
 
     Shard (p, P) gets its contiguous slice of each, so that P processes see together what one would.
-    Each transform draws from a generator keyed by the seed, the example's place in the stream and its own. Raises
+    Each transform draws from a generator keyed by the seed, the example's place in the stream and its own. With
+    ``workers`` batches are made in so many processes, else in threads of this one; they are the same. Raises
     UserError where ``batch`` does not divide by P, or a transform does not fit the data.
     """
     first, last = _slice(batch, shard)
     for transform in augment:
         _fits(transform, examples)
-    order = examples.order(seed)
+    make = _Maker(examples, batch, seed, tuple(augment), first, last)
+    if not workers:
+        return Stream(_iterator(make, _FOR_EVER, examples, prefetch), examples)
+    return Stream(Batches(make, workers=workers), examples)
 
-    def make(k: int) -> Batch:
-        places = np.arange(k * batch + first, k * batch + last)
-        rows = order(places).numbers
-        if not augment:
-            return examples.batch(rows)
-        draws = _Draws(seed)
+
+class _Maker:
+    """Batch k of a stream, or one process's part of it."""
+
+    def __init__(self, examples: Examples, batch: int, seed: int, augment: tuple[Any, ...], first: int, last: int):
+        self._examples, self._seed, self._augment = examples, seed, augment
+        self._places = np.arange(first, last), batch
+        self._order = examples.order(seed)
+
+    def __call__(self, k: int) -> Batch:
+        own, batch = self._places
+        drawn = self._order(own + k * batch)
+        if not self._augment:
+            return self._examples.at(drawn)
+        draws = _Draws(self._seed)
         changed = []
-        for place, example in zip(places, examples.take(rows), strict=True):
-            inputs = example["inputs"]
-            for i, transform in enumerate(augment):
-                inputs = transform(inputs, draws.at(int(place), i))
-            changed.append({"inputs": inputs, "targets": example["targets"]})
-        return examples.collate(changed)
+        found = iter(self._examples.take(drawn.numbers))
+        for place, count in zip((own + k * batch).tolist(), drawn.counts.tolist(), strict=True):
+            for number, example in enumerate(itertools.islice(found, count)):
+                inputs = example["inputs"]
+                for i, transform in enumerate(self._augment):
+                    inputs = transform(inputs, draws.at(place, i, number))
+                changed.append({"inputs": inputs, "targets": example["targets"]})
+        return self._examples.collate(changed, drawn=drawn)
 
-    return Stream(_iterator(make, _FOR_EVER, examples, prefetch), examples)
+    def news(self) -> Any:
+        return self._examples.news()
+
+    def hear(self, news: Any) -> None:
+        self._examples.hear(news)
 
 
 def sweep(
@@ -137,9 +159,10 @@ def _fits(transform: Any, examples: Examples) -> None:
 
 
 class _Draws:
-    """A generator for each place and transform, by setting Philox's counter: five times cheaper than seeding a new one.
+    """A generator for each place, transform and number of an example in its row.
 
-    What one transform draws, or does not because its modality is absent, shifts nothing for the next.
+    It sets Philox's counter, which is five times cheaper than seeding a new one. What one transform draws, or does not
+    because its modality is absent, shifts nothing for the next.
     """
 
     def __init__(self, seed: int):
@@ -147,7 +170,7 @@ class _Draws:
         self._generator = np.random.Generator(self._bits)
         self._start: Any = self._bits.state
 
-    def at(self, place: int, transform: int) -> np.random.Generator:
-        self._start["state"]["counter"][:] = (0, transform, place, 0)
+    def at(self, place: int, transform: int, number: int) -> np.random.Generator:
+        self._start["state"]["counter"][:] = (0, transform, place, number)
         self._bits.state = self._start
         return self._generator

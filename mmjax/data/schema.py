@@ -8,6 +8,7 @@ from mmjax.core import Batch, Signal, UserError
 from mmjax.data import inference
 from mmjax.data.fields.field import Field, named
 from mmjax.data.fields.label import ordered
+from mmjax.data.fields.packed import Packed, Several
 from mmjax.data.sources import Lazy, Rows, Source, nearest
 
 
@@ -22,9 +23,14 @@ class Schema:
     def example(self, batch: int) -> Batch:
         """A batch of absent examples: the shapes and types that these fields give."""
         return Batch(
-            inputs={name: field.batch([None] * batch) for name, field in self.inputs.items()},
-            targets={name: field.batch([None] * batch) for name, field in self.targets.items()},
+            inputs={name: _blank(field, batch) for name, field in self.inputs.items()},
+            targets={name: _blank(field, batch) for name, field in self.targets.items()},
         )
+
+    @property
+    def packed(self) -> bool:
+        """Whether several examples share a row in training."""
+        return any(isinstance(field, Packed) for field in self.inputs.values())
 
     def batch(self, examples: Sequence[Mapping[str, Mapping[str, Any]]], *, pad_to: int | None = None) -> Batch:
         """Examples ``{"inputs": {modality: array or None}, "targets": {...}}``, then absent ones up to ``pad_to``."""
@@ -90,6 +96,10 @@ def fit(
         targets={name: field.fit(rows) for name, field in targets.items()},
         left_out=left_out,
     )
+
+
+def _blank(field: Any, rows: int) -> Signal:
+    return field.blank(rows) if isinstance(field, Packed | Several) else field.batch([None] * rows)
 
 
 def merged(schemas: Mapping[str, Schema]) -> Schema:

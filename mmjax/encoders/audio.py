@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import linen
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float, Int
 
 from mmjax import nn
 from mmjax.core import Signal, Tokens, masks, plain
@@ -19,7 +19,8 @@ class Audio(linen.Module):
     sinusoidal, learned (``length`` of them), rotary, relative or none, which does not tell when something was heard.
     A ``depth`` of 0 leaves the front end alone.
 
-    Whisper itself has ``epsilon=1e-5``. Raises UserError for packed rows.
+    Recordings of a packed row never hear each other, each to begin at a multiple of the samples of a token. Whisper
+    itself has ``epsilon=1e-5``.
     """
 
     rate: int = 16_000
@@ -51,24 +52,39 @@ class Audio(linen.Module):
     @linen.compact
     def __call__(self, signal: Signal, *, train: bool) -> Tokens:
         signal = jax.tree.map(jnp.asarray, signal)
-        masks.unpacked(signal, of="encoders.Audio")
         trunk = nn.Trunk(**plain.common(nn.Trunk, self), **nn.position.within(self.positions), name="trunk")
         frames = nn.mel.frames(signal, rate=self.rate, mels=self.mels, window=self.window, hop=self.hop)
-        values = frames.values.astype(jnp.dtype(self.dtype))
-        values = self._pictured(values, frames.mask) if self.convolutions else self._timed(values, frames.mask)
-        values = nn.position.marked(values, jnp.arange(values.shape[1])[None], kind=self.positions, length=self.length)
-        mask = frames.mask[:, :: 2 ** (self.convolutions or 1)]
-        return trunk(Tokens(values, mask), train=train)
+        frames = frames.replace(values=frames.values.astype(jnp.dtype(self.dtype)))
+        values = self._pictured(frames) if self.convolutions else self._timed(frames)
+        stride = 2 ** (self.convolutions or 1)
+        mask, segments = frames.mask[:, ::stride], None if frames.segments is None else frames.segments[:, ::stride]
+        positions = None if frames.positions is None else frames.positions[:, ::stride] // stride
+        at = jnp.arange(values.shape[1])[None] if positions is None else positions
+        values = nn.position.marked(values, at, kind=self.positions, length=self.length)
+        return trunk(Tokens(values, mask, segments, positions), train=train)
 
-    def _pictured(self, values: Float[Array, "b n f"], mask: Bool[Array, "b n"]) -> Float[Array, "b m d"]:
+    def _pictured(self, frames: Tokens) -> Float[Array, "b m d"]:
         channels = nn.convolution.channels(self.channels, self.convolutions)
-        values = nn.Stem(channels, dtype=self.dtype, name="stem")(values[..., None], mask)
+        stem = nn.Stem(channels, dtype=self.dtype, name="stem")
+        values = stem(frames.values[..., None], frames.mask, frames.segments)
         values = values.reshape(*values.shape[:2], -1)
         return linen.Dense(self.width, dtype=jnp.dtype(self.dtype), name="embed")(values)
 
-    def _timed(self, values: Float[Array, "b n f"], mask: Bool[Array, "b n"]) -> Float[Array, "b m d"]:
-        dtype = jnp.dtype(self.dtype)
-        values = linen.Conv(self.width, (3,), padding=((1, 1),), dtype=dtype, name="convolution_0")(values)
-        values = jnp.where(mask[..., None], nn.gelu(values), 0)
-        values = linen.Conv(self.width, (3,), strides=2, padding=((1, 1),), dtype=dtype, name="convolution_1")(values)
-        return nn.gelu(values)
+    def _timed(self, frames: Tokens) -> Float[Array, "b m d"]:
+        values = masks.zeroed(self._convolved(frames.values, frames.segments, 0), frames.mask)
+        return self._convolved(values, frames.segments, 1)
+
+    def _convolved(
+        self, values: Float[Array, "b n f"], segments: Int[Array, "b n"] | None, number: int
+    ) -> Float[Array, "b m d"]:
+        stride, padding = 1 + number, 1 if segments is None else 0
+        layer = linen.Conv(
+            self.width,
+            (3,),
+            strides=stride,
+            padding=((padding, padding),),
+            dtype=jnp.dtype(self.dtype),
+            name=f"convolution_{number}",
+        )
+        seen = values if segments is None else nn.convolution.apart(values, segments, stride=stride)
+        return nn.gelu(layer(seen)).reshape(len(values), -1, self.width)

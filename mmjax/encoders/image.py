@@ -21,8 +21,13 @@ class Image(linen.Module):
     patches), rotary, relative or none, by row and column. ``class_tokens`` come before the patches.
     A ``depth`` of 0 leaves the front end alone.
 
+    A signal ``b n d`` has patches of d = patch * patch * channels pixels already, each with its row and column as
+    ``positions``, ``b n 2``: so pictures keep their own shape, and several may share a row, in segments (NaViT,
+    Dehghani et al., 2023, https://arxiv.org/abs/2307.06304). That needs ``convolutions`` = 0, and packed rows no
+    ``class_tokens``.
+
     ViT itself is ``convolutions=0, positions="learned", class_tokens=1, key_bias=True, epsilon=1e-12``.
-    Raises UserError where the convolutions do not divide the patch, and for packed rows.
+    Raises UserError where the convolutions do not divide the patch, and where patches are none of its own.
     """
 
     width: int = 64
@@ -51,16 +56,37 @@ class Image(linen.Module):
     @linen.compact
     def __call__(self, signal: Signal, *, train: bool) -> Tokens:
         signal = jax.tree.map(jnp.asarray, signal)
-        masks.unpacked(signal, of="encoders.Image")
         trunk = nn.Trunk(**plain.common(nn.Trunk, self), **nn.position.within(self.positions), name="trunk")
         values = masks.zeroed(signal.values, signal.mask).astype(jnp.float32)
         if signal.values.dtype == jnp.uint8:
             values = values / 127.5 - 1
-        values = self._patches(values.astype(jnp.dtype(self.dtype)))
+        values = values.astype(jnp.dtype(self.dtype))
+        tokens = self._cut(values, signal) if values.ndim == 3 else self._whole(values, signal)
+        if tokens.segments is None:
+            tokens = nn.embed.ClassTokens(self.class_tokens, name="class")(tokens)
+        return trunk(tokens, train=train)
+
+    def _whole(self, values: Float[Array, "b h w c"], signal: Signal) -> Tokens:
+        """Patches of pictures."""
+        masks.unpacked(signal, of="encoders.Image of whole pictures")
+        values = self._patches(values)
         values, places = nn.position.marked_2d(values, kind=self.positions, grid=self.grid)
         mask = jnp.broadcast_to(masks.present(signal.mask)[:, None], values.shape[:2])
-        tokens = nn.embed.ClassTokens(self.class_tokens, name="class")(Tokens(values, mask, positions=places))
-        return trunk(tokens, train=train)
+        return Tokens(values, mask, positions=places)
+
+    def _cut(self, values: Float[Array, "b n d"], signal: Signal) -> Tokens:
+        """Patches that came as patches."""
+        if self.convolutions or signal.positions is None or values.shape[2] % self.patch**2:
+            raise UserError(
+                f"encoders.Image(patch={self.patch}, convolutions={self.convolutions}) takes patches with their places "
+                f"and convolutions=0; these have {values.shape[2]} numbers each"
+            )
+        if self.class_tokens and signal.segments is not None:
+            raise UserError("class_tokens would be shared by the pictures of a packed row; set class_tokens=0")
+        values = linen.Dense(self.width, dtype=jnp.dtype(self.dtype), name="embed")(values)
+        values = nn.position.marked_at(values, signal.positions, kind=self.positions, grid=self.grid)
+        places = signal.positions if self.positions in ("rotary", "relative") else None
+        return Tokens(values, signal.mask, signal.segments, places)
 
     def _patches(self, values: Float[Array, "b h w c"]) -> Float[Array, "b i j d"]:
         size, rest = divmod(self.patch, 2**self.convolutions)

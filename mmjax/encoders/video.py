@@ -18,9 +18,7 @@ class Video(linen.Module):
     each other; what they make of it is averaged; ``time_depth`` layers let the times see each other. uint8 pixels are
     scaled to -1..1, floats taken as they are; a video is padded with 0 to whole tubes, and a tube is real where any of
     its frames is. ``positions``, in space and in time, are sinusoidal, learned (a table of ``grid`` rows and columns,
-    ``length`` times), rotary, relative or none.
-
-    Raises UserError for packed rows.
+    ``length`` times), rotary, relative or none. Videos of a packed row never see each other, each to begin with a tube.
     """
 
     width: int = 64
@@ -49,7 +47,6 @@ class Video(linen.Module):
     @linen.compact
     def __call__(self, signal: Signal, *, train: bool) -> Tokens:
         signal = jax.tree.map(jnp.asarray, signal)
-        masks.unpacked(signal, of="encoders.Video")
         fields = {**plain.common(nn.Trunk, self), **nn.position.within(self.positions)}
         across = nn.Trunk(**fields, name="space")
         along = nn.Trunk(**{**fields, "depth": self.time_depth}, name="time")
@@ -61,9 +58,11 @@ class Video(linen.Module):
         here = jnp.broadcast_to(mask.reshape(-1, 1), values.shape[:2])
         seen = across(Tokens(values, here, positions=places), train=train)
         values = nn.pool.mean(seen.values, seen.mask).reshape(b, t, self.width)
-        moments = jnp.arange(t)[None]
+        segments = None if signal.segments is None else signal.segments[:, :: self.frames]
+        positions = None if signal.positions is None else signal.positions[:, :: self.frames] // self.frames
+        moments = jnp.arange(t)[None] if positions is None else positions
         values = nn.position.marked(values, moments, kind=self.positions, length=self.length, name="moment")
-        return along(Tokens(values, mask), train=train)
+        return along(Tokens(values, mask, segments, positions), train=train)
 
     def _tubes(self, signal: Signal) -> tuple[Float[Array, "b t i j d"], Bool[Array, "b t"]]:
         """One vector a tube, and which times are real."""

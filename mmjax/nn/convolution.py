@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import jax.numpy as jnp
+import numpy as np
 from flax import linen
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from mmjax.core import Signal, masks
 
@@ -44,6 +45,20 @@ def masked(
     return Signal(convolution(masks.zeroed(signal.values, signal.mask)), signal.mask[:, :: strides[0]])
 
 
+def apart(values: Float[Array, "b n *s c"], segments: Int[Array, "b n"], *, stride: int) -> Float[Array, "m 3 *s c"]:
+    """What a convolution of size 3 sees around every ``stride``-th position, row after row; other segments count as 0.
+
+    A convolution without padding over axis 1 of these is one over each segment by itself.
+    """
+    centres = np.arange(0, values.shape[1], stride)[:, None]
+    seen = centres + np.arange(-1, 2)  # n 3
+    inside = (seen >= 0) & (seen < values.shape[1])
+    seen = np.clip(seen, 0, values.shape[1] - 1)
+    own = jnp.asarray(inside) & (segments[:, seen] == segments[:, centres])
+    windows = masks.zeroed(values[:, seen], own)
+    return windows.reshape(-1, *windows.shape[2:])
+
+
 def _each(size: int | Sequence[int], axes: int) -> tuple[int, ...]:
     return (size,) * axes if isinstance(size, int) else tuple(size)
 
@@ -61,11 +76,15 @@ class Stem(linen.Module):
 
     @linen.compact
     def __call__(
-        self, values: Float[Array, "b n *s c"], mask: Bool[Array, "b n"] | None = None
+        self,
+        values: Float[Array, "b n *s c"],
+        mask: Bool[Array, "b n"] | None = None,
+        segments: Int[Array, "b n"] | None = None,
     ) -> Float[Array, "b m *r d"]:
         """``mask`` tells which positions along the first axis are real: the rest count as 0 in every layer.
 
         What comes out is real where every ``2 ** len(channels)``-th position of the mask is, and 0 elsewhere.
+        ``segments`` along the first axis, each of which begins at such a position, do not see each other.
         """
         dtype, axes = jnp.dtype(self.dtype), values.ndim - 2
         for i, width in enumerate(self.channels):
@@ -74,11 +93,16 @@ class Stem(linen.Module):
                 width,
                 (3,) * axes,
                 strides=2,
-                padding=((1, 1),) * axes,
+                padding=((1, 1) if segments is None else (0, 0), *((1, 1),) * (axes - 1)),
                 kernel_init=linen.initializers.he_normal(),
                 dtype=dtype,
                 name=f"convolution_{i}",
             )
-            values = linen.gelu(convolution(values))
+            if segments is None:
+                values = linen.gelu(convolution(values))
+            else:
+                seen = linen.gelu(convolution(apart(values, segments, stride=2)))
+                values = seen.reshape(len(values), -1, *seen.shape[2:])
+                segments = segments[:, ::2]
             mask = None if mask is None else mask[:, ::2]
         return values if mask is None else masks.zeroed(values, mask)

@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from mmjax.core import Signal, Tokens, UserError, masks
 
@@ -17,6 +17,8 @@ def log_mel(
     waveform: Float[Array, "b t"],
     mask: Bool[Array, "b t"],
     *,
+    segments: Int[Array, "b t"] | None = None,
+    positions: Int[Array, "b t"] | None = None,
     rate: int = 16_000,
     mels: int = 80,
     window: float = 0.025,
@@ -29,17 +31,30 @@ def log_mel(
     https://arxiv.org/abs/2212.04356), to which it is equal at the defaults for clips padded with silence.
     ``window`` and ``hop`` are in seconds. The start is reflected; after its last real sample a clip is silent,
     so padding never matters. Only real frames count for the greatest value, and masked frames come out as 0.
+    Clips of a packed row, which begin on whole hops, come to what each would by itself.
     """
     size, step = round(window * rate), round(hop * rate)
-    blocks = _blocks(jnp.where(mask, waveform, 0).astype(jnp.float32), size, step)
-    power = _power(blocks, size)[:, : -(-waveform.shape[1] // step)]
+    waveform = jnp.where(mask, waveform, 0).astype(jnp.float32)
+    count = -(-waveform.shape[1] // step)
+    if segments is None:
+        power = _power(_blocks(waveform, size, step), size)[:, :count]
+    else:
+        positions = jnp.broadcast_to(jnp.arange(mask.shape[1]), mask.shape) if positions is None else positions
+        power = _power(_apart(waveform, segments, positions, size, step), size)[:, :count]
     bands = filters(rate, size, mels)
     energy = jnp.matmul(power, bands, precision=jax.lax.Precision.HIGHEST)
     logs = jnp.log10(jnp.maximum(energy, _FLOOR))
     real = mask[:, ::step]
-    top = jnp.max(jnp.where(real[..., None], logs, np.log10(_FLOOR)), axis=(1, 2), keepdims=True)
-    logs = (jnp.maximum(logs, top - 8) + 4) / 4
-    return Tokens(jnp.where(real[..., None], logs, 0), real)
+    top = jnp.max(jnp.where(real[..., None], logs, np.log10(_FLOOR)), axis=2)
+    if segments is None:
+        top = jnp.max(top, axis=1, keepdims=True)
+    else:
+        segments = segments[:, ::step]
+        same = segments[:, :, None] == segments[:, None]
+        top = jnp.max(jnp.where(same, top[:, None], np.log10(_FLOOR)), axis=2)
+    logs = (jnp.maximum(logs, top[..., None] - 8) + 4) / 4
+    positions = None if segments is None or positions is None else positions[:, ::step] // step
+    return Tokens(jnp.where(real[..., None], logs, 0), real, segments, positions)
 
 
 def frames(signal: Signal, *, rate: int, mels: int, window: float, hop: float) -> Tokens:
@@ -48,10 +63,11 @@ def frames(signal: Signal, *, rate: int, mels: int, window: float, hop: float) -
     Raises UserError for frames of another number of bands.
     """
     if signal.values.ndim == 2:
-        return log_mel(signal.values, signal.mask, rate=rate, mels=mels, window=window, hop=hop)
+        beside = {"segments": signal.segments, "positions": signal.positions}
+        return log_mel(signal.values, signal.mask, **beside, rate=rate, mels=mels, window=window, hop=hop)
     if signal.values.shape[2] != mels:
         raise UserError(f"the frames have {signal.values.shape[2]} bands, mels is {mels}; make them equal")
-    return Tokens(masks.zeroed(signal.values, signal.mask), signal.mask)
+    return Tokens(masks.zeroed(signal.values, signal.mask), signal.mask, signal.segments, signal.positions)
 
 
 def count(samples: int, *, rate: int, hop: float) -> int:
@@ -67,6 +83,19 @@ def _blocks(waveform: Array, size: int, step: int) -> Array:
     length = (-(-count // _CHUNK) * _CHUNK + -(-size // step) - 1) * step
     padded = jnp.concatenate([start, waveform], axis=1)[:, :length]
     return jnp.pad(padded, ((0, 0), (0, length - padded.shape[1]))).reshape(len(waveform), -1, step)
+
+
+def _apart(waveform: Array, segments: Array, positions: Array, size: int, step: int) -> Array:
+    """Each frame as a block of ``size`` of its own, of its own clip alone; the start of each clip is reflected."""
+    centres = np.arange(0, waveform.shape[1], step)
+    at = jnp.abs(positions[:, centres, None] + np.arange(size) - size // 2)  # b n size, from the clip's start
+    index = at + (centres - positions[:, centres])[..., None]
+    inside = index < waveform.shape[1]
+    index = jnp.where(inside, index, 0)
+    flat = index.reshape(len(index), -1)
+    own = jnp.take_along_axis(segments, flat, axis=1).reshape(index.shape) == segments[:, centres, None]
+    frames = jnp.where(inside & own, jnp.take_along_axis(waveform, flat, axis=1).reshape(index.shape), 0)
+    return jnp.pad(frames, ((0, 0), (0, -len(centres) % _CHUNK), (0, 0)))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))

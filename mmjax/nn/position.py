@@ -53,6 +53,19 @@ def marked_2d(
     return flat, jnp.broadcast_to(at, (b, *at.shape[1:])) if kind in ("rotary", "relative") else None
 
 
+def marked_at(
+    values: Float[Array, "b n d"], at: Int[Array, "b n 2"], *, kind: str, grid: Sequence[int]
+) -> Float[Array, "b n d"]:
+    """``values`` at rows and columns of their own, with their places added as ``marked_2d`` does."""
+    if kind == "sinusoidal":
+        half = values.shape[-1] // 2
+        own = [sinusoids(at[..., 0], half), sinusoids(at[..., 1], values.shape[-1] - half)]
+        return values + jnp.concatenate(own, axis=-1).astype(values.dtype)
+    if kind == "learned":
+        return values + Grid(*grid, name="position")(at, values.shape[-1]).astype(values.dtype)
+    return values
+
+
 def places(rows: int, columns: int) -> Int[Array, "1 n 2"]:
     """The row and column of every place of a grid, in reading order."""
     return jnp.stack(jnp.meshgrid(jnp.arange(rows), jnp.arange(columns), indexing="ij"), axis=-1).reshape(1, -1, 2)

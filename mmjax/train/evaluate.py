@@ -11,6 +11,7 @@ from flax import linen
 
 from mmjax import metrics
 from mmjax.core import Batch, UserError
+from mmjax.core.rows import alone
 from mmjax.data import pipeline
 from mmjax.train import place, sharding
 from mmjax.train.activation import Placed
@@ -34,13 +35,17 @@ def standard(
 
 
 def make_gather(
-    model: linen.Module | Placed, measures: Mapping[str, Any], mesh: jax.sharding.Mesh
+    model: linen.Module | Placed, measures: Mapping[str, Any], mesh: jax.sharding.Mesh, *, packed: bool = False
 ) -> Callable[..., Any]:
-    """``(weights, batch, keep) -> rows by head``, compiled once; ``keep``: by modality, is it to be seen?"""
+    """``(weights, batch, keep) -> rows by head``, compiled once; ``keep``: by modality, is it to be seen?
+
+    packed: the model was made for rows of several examples; here each has one.
+    """
 
     def gather(weights: Any, batch: Batch, keep: Mapping[str, jax.Array]) -> dict[str, Any]:
         inputs = {name: s.replace(mask=s.mask & keep[name]) for name, s in batch.inputs.items()}
-        outputs = model.apply(weights, inputs, train=False)
+        outputs: Any = model.apply(weights, inputs, train=False)
+        outputs = outputs.replace(heads=alone(outputs.heads)) if packed else outputs
         return {name: measure(outputs, batch) for name, measure in measures.items()}
 
     return jax.jit(gather, out_shardings=sharding.replicated(mesh))
@@ -65,7 +70,7 @@ class Evaluation:
         self.rows: dict[str, Any] = {}
         self.mesh = mesh
         self._batch = place.padded(min(batch, len(examples)), mesh)
-        self.gather = make_gather(model, measures, mesh)
+        self.gather = make_gather(model, measures, mesh, packed=schema.packed)
 
     def __call__(self, weights: Any, *, intervals: bool = True) -> dict[str, Any]:
         """``{"count": n, "heads": {head: metrics}}``, JSON-ready."""

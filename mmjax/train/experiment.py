@@ -25,7 +25,10 @@ class Evaluator:
 
 @dataclass(frozen=True)
 class Run:
-    """How long, how often, from which seed. 0 for ``*_every`` means only at the end."""
+    """How long, how often, from which seed. 0 for ``*_every`` means only at the end.
+
+    workers: processes that read and decode training data, beside this one; 0 for threads of this one.
+    """
 
     steps: int = 1_000
     seed: int = 0
@@ -33,6 +36,7 @@ class Run:
     save_every: int = 0
     evaluate_every: int = 0
     keep: int = 2
+    workers: int = 0
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,8 @@ class _Loop:
         """To the last step, then evaluate."""
         data = self.p.experiment.data
         shard = place.shard(self.p.mesh)
-        batches = pipeline.stream(self.p.examples, batch=data.batch, seed=data.seed, augment=data.augment, shard=shard)
+        own = {"augment": data.augment, "shard": shard, "workers": self.run_.workers}
+        batches = pipeline.stream(self.p.examples, batch=data.batch, seed=data.seed, **own)
         with contextlib.closing(batches), self._checkpoints() as saved:
             now, start = self._start(saved, batches)
             self.ledger.resume(self._first_folder(), start)

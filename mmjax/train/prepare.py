@@ -1,5 +1,6 @@
 """Everything that can fail on what the user gave, done before a run folder exists."""
 
+import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,7 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     for where, value, least in (
         ("run.steps", experiment.run.steps, 1),
         ("run.keep", experiment.run.keep, 1),
+        ("run.workers", experiment.run.workers, 0),
         ("data.seed", experiment.data.seed, 0),
     ):
         if value < least:
@@ -113,6 +115,7 @@ def check_sizes(model: linen.Module, schema: Any, targets: Mapping[str, str] | N
         for where, inner in _within(part, f"model.encoders.{name}"):
             _check_size(schema.inputs[name], inner, "vocabulary", where, "entries")
             _check_columns(schema.inputs[name], inner, where)
+            _check_places(schema.inputs[name], inner, where)
     stream = getattr(model, "stream", "")  # of a model that reads words itself
     if stream and stream not in schema.inputs:
         raise UserError(f"the model reads {stream!r}, but the data gives only {', '.join(schema.inputs)}")
@@ -154,6 +157,19 @@ def _check_columns(field: Any, part: Any, where: str) -> None:
         return
     if len(room) != len(need) or any((r == 0) != (n == 0) or r < n for r, n in zip(room, need, strict=True)):
         raise UserError(f"{where}.cardinalities={tuple(room)}, but the training data has {tuple(need)}")
+
+
+def _check_places(field: Any, part: Any, where: str) -> None:
+    """In packed rows an example has to begin where a token does, or it would share one with its neighbour."""
+    align, tokens = getattr(field, "align", None), getattr(part, "tokens", None)
+    if align is None or tokens is None or field.kind not in ("audio", "sensor", "video"):
+        return
+    stride = bisect.bisect(range(1, 1 << 24), 1, key=tokens)  # how many units still make one token
+    if align % stride:
+        raise UserError(
+            f"{where} makes one token of {stride} units, but packed examples begin at multiples of {align}; "
+            f"set align of datasets.Packed to {stride}"
+        )
 
 
 def _fits(part: Any, schema: Any, outputs: Any, example: Batch, *, where: str) -> None:

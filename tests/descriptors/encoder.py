@@ -15,6 +15,14 @@ FAMILIES = [
         (6, 6, 0),
     ),
     Row(
+        "image_patches",
+        encoders.Image(**SMALL, patch=3, convolutions=0),
+        Signal(noise(3, 6, 18), lengths(6, 4, 0), positions=jnp.asarray(integers(3, 3, 6, 2), jnp.int32)),
+        dense(3 * 3 * 2, WIDTH) + trunk(),
+        (6, 4, 0),
+        packs=True,
+    ),
+    Row(
         "image_stem",
         encoders.Image(**SMALL, patch=4, convolutions=1, channels=4),
         Signal(jnp.asarray(integers(256, 3, 7, 8, 1), jnp.uint8), PICTURE_MASK),
@@ -27,14 +35,16 @@ FAMILIES = [
         audio(60, 31, 0),
         dense(3 * 6, WIDTH) + dense(3 * WIDTH, WIDTH) + trunk(),
         (3, 2, 0),
+        packs=True,
         exact=1,
     ),
     Row(
         "audio_stem",
         encoders.Audio(**SMALL, rate=1_000, mels=6, window=0.032, hop=0.01, convolutions=2, channels=8),
-        audio(75, 31, 0),
+        audio(80, 31, 0),
         stem(1, 8, 8) + dense(2 * 8, WIDTH) + trunk(),
         (2, 1, 0),
+        packs=True,
         exact=1,
     ),
     Row(

@@ -90,9 +90,10 @@ TRANSFORMERS = [
     Row(
         "video",
         encoders.Video(**SMALL, time_depth=1, patch=3, frames=2, positions="learned", grid=(2, 1), length=2),
-        Signal(noise(3, 3, 4, 3, 1), lengths(3, 1, 0)),
+        Signal(noise(3, 4, 4, 3, 1), lengths(4, 1, 0)),
         dense(2 * 3 * 3, WIDTH) + (2 + 2) * WIDTH + trunk() + trunk(depth=1),
         (2, 1, 0),
+        packs=True,
     ),
     Row(
         "conformer",

@@ -58,6 +58,7 @@ WAVE = 9 * 4 * 4 + 4 * 3 * 4 * 6 + 4 * 6 * D  # two convolutions and a projectio
 
 ENCODERS = {
     "image": PATCHES,
+    "image_patches": PATCHES,
     "image_stem": 16 * 9 * 4 + 4 * 16 * D + FOUR,
     "audio": mel(6) + 6 * 18 * D + 3 * 3 * D * D + trunk(3),
     "audio_stem": mel(8) + 12 * 9 * 8 + 4 * 9 * 64 + 2 * 16 * D + trunk(2),

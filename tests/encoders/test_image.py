@@ -59,6 +59,6 @@ def test_positions_are_of_a_known_kind_and_rows_are_not_packed():
     pixels = picture(np.zeros((1, 8, 8, 1), np.float32))
     with pytest.raises(UserError, match="positions is 'left'; it can be sinusoidal, learned, rotary, relative or none"):
         jax.eval_shape(lambda: encoders.Image(positions="left").init(KEY, pixels, train=False))
-    with pytest.raises(UserError, match="takes one example a row"):
+    with pytest.raises(UserError, match=r"encoders.Image of whole pictures takes one example a row"):
         packed = pixels.replace(segments=jnp.ones((1, 1), jnp.int32))
         jax.eval_shape(lambda: encoders.Image().init(KEY, packed, train=False))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmjax import encoders
-from mmjax.core import Signal, UserError
+from mmjax.core import Signal
 
 KEY = jax.random.key(0)
 PIXELS = np.random.default_rng(0).integers(0, 256, (1, 8, 6, 6, 3)).astype(np.uint8)
@@ -40,7 +40,16 @@ def test_tubes_hold_the_pixels_of_their_own_place_and_time():
     np.testing.assert_allclose(out.values[0, 1], (tubes @ kernel + bias).mean(0), rtol=1e-4)
 
 
-def test_tubes_are_not_packed():
-    signal = Signal(jnp.asarray(PIXELS), jnp.ones((1, 8), bool), segments=jnp.ones((1, 8), jnp.int32))
-    with pytest.raises(UserError, match=r"encoders.Video takes one example a row"):
-        jax.eval_shape(lambda: MODULES[1].init(KEY, signal, train=False))
+def test_packed_videos_end_within_a_tube_and_never_see_each_other():
+    lengths, starts, run = (3, 4), (0, 4), jax.jit(MODULES[1].apply, static_argnames="train")
+    mask, segments, places = np.zeros(8, bool), np.zeros(8, np.int32), np.zeros(8, np.int32)
+    for number, (start, length) in enumerate(zip(starts, lengths, strict=True), start=1):
+        mask[start : start + length], segments[start : start + length] = True, number
+        places[start : start + length] = np.arange(length)
+    packed = Signal(jnp.asarray(PIXELS), *(jnp.asarray(part)[None] for part in (mask, segments, places)))
+    variables = jax.jit(MODULES[1].init, static_argnames="train")(KEY, packed, train=False)
+    out = run(variables, packed, train=False)
+    for number, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        own = jnp.asarray(PIXELS[:, start : start + length])
+        alone = run(variables, Signal(own, jnp.ones((1, length), bool)), train=False)
+        np.testing.assert_allclose(out.values[0, 2 * number : 2 * number + 2], alone.values[0], rtol=1e-4, atol=1e-5)

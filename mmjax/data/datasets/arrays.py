@@ -92,10 +92,17 @@ def _rows(name: str, arrays: Mapping[str, np.ndarray]) -> Lazy:
         if array.dtype.kind not in "buifU":
             raise UserError(f"{name}: array {column!r} holds {array.dtype}, not numbers or text")
 
-    def cells(i: int) -> dict[str, Any]:
-        return {column: array[i].item() if array.ndim == 1 else array[i] for column, array in arrays.items()}
+    return Lazy(name, next(iter(lengths.values())), _Cells(arrays))
 
-    return Lazy(name, next(iter(lengths.values())), cells)
+
+@dataclasses.dataclass(frozen=True)
+class _Cells:
+    """The cells of a row; as a value, it can go to other processes."""
+
+    arrays: Mapping[str, np.ndarray]
+
+    def __call__(self, i: int) -> dict[str, Any]:
+        return {column: array[i].item() if array.ndim == 1 else array[i] for column, array in self.arrays.items()}
 
 
 def _loaded(name: str, prefix: str, limit_gb: float) -> dict[str, np.ndarray]:

@@ -1,11 +1,13 @@
-"""Kinds of columns: Image, Audio, Video, Text, Sensor and Table go in; Class, Classes and Number should come out."""
+"""Kinds of columns: Image, Patches, Audio, Video, Text, Sensor, Table go in; Class, Classes, Number should come out."""
 
 from mmjax.data.fields.audio import Audio
 from mmjax.data.fields.field import Field
 from mmjax.data.fields.image import Image
 from mmjax.data.fields.label import Class, Classes
 from mmjax.data.fields.number import Number
+from mmjax.data.fields.packed import Packed, Several
 from mmjax.data.fields.passage import Next, Passage
+from mmjax.data.fields.patches import Patches
 from mmjax.data.fields.sensor import Sensor
 from mmjax.data.fields.table import Table
 from mmjax.data.fields.text import Text
@@ -19,8 +21,11 @@ __all__ = [
     "Image",
     "Next",
     "Number",
+    "Packed",
     "Passage",
+    "Patches",
     "Sensor",
+    "Several",
     "Table",
     "Text",
     "Video",

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from mmjax.core import Signal, UserError
-from mmjax.data.fields.field import padded
+from mmjax.data.fields.field import cropped, padded
 from mmjax.data.sources import Row, Rows
 
 LARGEST = 1 << 28  # samples over all channels, 1 GiB decoded; a small FLAC file of silence can hold far more
@@ -82,6 +82,10 @@ class Audio:
 
     def batch(self, examples: Sequence[np.ndarray | None] | np.ndarray) -> Signal:
         return padded(examples, self.shape, np.float32, centre=True)
+
+    def laid(self, example: np.ndarray) -> np.ndarray:
+        """What stands in a row that it shares with others: ``units(example)`` along the first axis."""
+        return cropped(example, self.shape[0], centre=True)
 
     def cuts(self, example: np.ndarray) -> bool:
         return len(example) > self.shape[0]

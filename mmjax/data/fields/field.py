@@ -68,19 +68,23 @@ def padded(
 ) -> Signal:
     """Sequences of any length as values ``b t ...`` with mask ``b t``; longer ones lose their ends or their tail."""
     length = shape[0]
+    if isinstance(examples, np.ndarray) and examples.shape[1:] == shape:
+        return Signal(examples.astype(dtype, copy=False), np.ones(examples.shape[:2], bool))
     values = np.zeros((len(examples), *shape), dtype)
     mask = np.zeros((len(examples), length), bool)
     for i, example in enumerate(examples):
         if example is None:
             continue
-        n = len(example)
-        if n > length:
-            start = (n - length) // 2 if centre else 0
-            example = example[start : start + length]
-            n = length
-        values[i, :n] = example
-        mask[i, :n] = True
+        example = cropped(example, length, centre=centre)
+        values[i, : len(example)] = example
+        mask[i, : len(example)] = True
     return Signal(values, mask)
+
+
+def cropped(example: np.ndarray, length: int, *, centre: bool) -> np.ndarray:
+    """At most ``length`` of a sequence: its centre or its start."""
+    start = max(0, len(example) - length) // 2 if centre else 0
+    return example[start : start + length]
 
 
 def spread(total: float, squares: float, count: float) -> tuple[float, float]:

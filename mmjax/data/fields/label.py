@@ -69,6 +69,8 @@ class Class:
         return np.asarray(code, np.int32)
 
     def batch(self, examples: Sequence[np.ndarray | None] | np.ndarray) -> Signal:
+        if isinstance(examples, np.ndarray):
+            return Signal(examples.astype(np.int32, copy=False), np.ones(len(examples), bool))
         mask = np.array([example is not None for example in examples], bool)
         return Signal(np.array([0 if example is None else int(example) for example in examples], np.int32), mask)
 

@@ -49,6 +49,8 @@ class Number:
         return np.asarray(values) * (self.std or 1.0) + (self.mean or 0.0)
 
     def batch(self, examples: Sequence[np.ndarray | None] | np.ndarray) -> Signal:
+        if isinstance(examples, np.ndarray):
+            return Signal(examples.astype(np.float32, copy=False), np.ones(len(examples), bool))
         mask = np.array([example is not None for example in examples], bool)
         return Signal(np.array([0.0 if example is None else float(example) for example in examples], np.float32), mask)
 

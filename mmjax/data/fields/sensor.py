@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mmjax.core import Signal, UserError
-from mmjax.data.fields.field import padded, spread
+from mmjax.data.fields.field import cropped, padded, spread
 from mmjax.data.sources import Row, Rows, nearest
 
 _NAMED = 8  # channels; more are counted when the field is described
@@ -77,6 +77,10 @@ class Sensor:
 
     def batch(self, examples: Sequence[np.ndarray | None] | np.ndarray) -> Signal:
         return padded(examples, self.shape, np.float32, centre=True)
+
+    def laid(self, example: np.ndarray) -> np.ndarray:
+        """What stands in a row that it shares with others: ``units(example)`` along the first axis."""
+        return cropped(example, self.shape[0], centre=True)
 
     def cuts(self, example: np.ndarray) -> bool:
         return len(example) > self.shape[0]

@@ -78,7 +78,10 @@ class Table:
 
     def batch(self, examples: Sequence[np.ndarray | None] | np.ndarray) -> Signal:
         missing = np.full(self.shape, np.nan, np.float32)
-        values = np.stack([missing if example is None else example for example in examples])
+        if isinstance(examples, np.ndarray):
+            values = examples
+        else:
+            values = np.stack([missing if example is None else example for example in examples])
         mask = ~np.isnan(values)
         return Signal(np.where(mask, values, np.float32(0)), mask)
 

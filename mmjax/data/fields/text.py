@@ -68,6 +68,10 @@ class Text:
     def batch(self, examples: Sequence[np.ndarray | None] | np.ndarray) -> Signal:
         return padded(examples, self.shape, np.int32, centre=False)
 
+    def laid(self, example: np.ndarray) -> np.ndarray:
+        """What stands in a row that it shares with others: ``units(example)`` along the first axis."""
+        return example[: self.shape[0]]
+
     def cuts(self, example: np.ndarray) -> bool:
         return len(example) > self.shape[0]
 

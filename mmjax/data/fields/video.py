@@ -100,6 +100,10 @@ class Video:
         signal = padded(examples, self.shape, np.float32 if kinds - {np.dtype(np.uint8)} else np.uint8, centre=False)
         return Signal(self._picture.scaled(signal.values, signal.mask), signal.mask)
 
+    def laid(self, example: np.ndarray) -> np.ndarray:
+        """What stands in a row that it shares with others: ``units(example)`` along the first axis."""
+        return self._picture.scaled(example, np.ones(len(example), bool))
+
     def cuts(self, example: np.ndarray) -> bool:
         return False
 

@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 
-NAMES = ("host", "compiling", "saving")
+NAMES = ("host", "compiling", "saving", "input")
 
 
 def main(words: list[str]) -> int:

@@ -41,7 +41,7 @@ class Placed:
         kernel.check(settings.attention, mesh)
         self._own = [pattern for pattern, _ in settings.activations]
         self.placed: dict[str, list[tuple[tuple[int, ...], NamedSharding]]] = {}
-        self.left: dict[str, list[tuple[str, int]]] = {}
+        self.left: dict[str, set[tuple[str, int]]] = {}
 
     def init(self, *args: Any, **kwargs: Any) -> Any:
         """Variables as the model makes them."""
@@ -66,16 +66,27 @@ class Placed:
             mixed = kernel.attend(self._kernel, self._mesh, *args, **kwargs)
             if mixed is not None:
                 return mixed
-        out = call(*args, **kwargs)
         if context.method_name != "__call__" or not context.module.path:
-            return out
+            return call(*args, **kwargs)
         path = "/".join(context.module.path)
-        return jax.tree.map(lambda leaf: self._constrained(path, leaf), out)
+        if isinstance(context.module, linen.Conv) and self._mesh.shape["context"] > 1:
+            return self._whole(call(self._whole(args[0]), *args[1:], **kwargs))
+        return jax.tree.map(lambda leaf: self._constrained(path, leaf), call(*args, **kwargs))
 
     def _apart(self, query: Any, key: Any) -> bool:
         """Whether attention meets tokens of other devices; a few queries, as those that pool, come whole instead."""
         parts = self._mesh.shape["context"]
         return parts > 1 and min(query.shape[1], key.shape[1]) >= parts
+
+    def _whole(self, array: Any) -> Any:
+        """What goes into a convolution and comes out of it, rows of which are cut nowhere.
+
+        Cut along its places, on a mesh with an axis that splits none of it, XLA adds up the gradient of its kernel once
+        for each device of that axis.
+        """
+        spread = len(array) % sharding.rows(self._mesh) == 0
+        place = NamedSharding(self._mesh, PartitionSpec(sharding.ROWS if spread else None))
+        return jax.lax.with_sharding_constraint(array, place)
 
     def _constrained(self, path: str, array: Any) -> Any:
         shape = getattr(array, "shape", ())
@@ -86,11 +97,12 @@ class Placed:
         for size, word in zip(shape, spec, strict=True):
             over = sharding.axes_of(word, self._mesh, of=path)
             if size < sharding.size(over, self._mesh):
-                self.left.setdefault(path, []).append((str(word), size))
+                self.left.setdefault(path, set()).add((str(word), size))
                 over = ()
             axes.append(sharding.entry(over))
         place = NamedSharding(self._mesh, PartitionSpec(*axes))
-        self.placed.setdefault(path, []).append((shape, place))
+        given = self.placed.setdefault(path, [])
+        given += [(shape, place)] if (shape, place) not in given else []  # a scan traces its body twice
         return jax.lax.with_sharding_constraint(array, place) if self._mesh.size > 1 else array
 
     def _matching(self, path: str, axes: int) -> Iterator[tuple[str | None, ...]]:

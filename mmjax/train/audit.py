@@ -51,7 +51,7 @@ def _unsplit(model: Placed) -> list[str]:
     """Layers that an axis was meant to split, and that have fewer places than it has devices."""
     found: dict[tuple[str, int], list[str]] = {}
     for path, given in model.left.items():
-        for word, size in given:
+        for word, size in sorted(given):
             if size > 1:  # what is there once for all rows, as positions are, is nobody's to split
                 found.setdefault((word, size), []).append(path)
     return [

@@ -51,7 +51,7 @@ ENGINE = {
     f"train/{name}"
     for name in (
         *("loop", "log", "report", "checkpoint", "folder", "place", "sharding", "signals", "summary", "seeds"),
-        *("ledger", "profile"),
+        *("ledger", "profile", "cluster"),
     )
 }
 FORBIDDEN_NAMES = {"util", "common", "helper", "misc", "base", "registry", "factory"}

@@ -74,10 +74,14 @@ def _caches() -> str:
 
 def _run(options: grammar.Options) -> int:
     from mmjax.core import UserError
+    from mmjax.train import cluster
 
     try:
         verb = importlib.import_module("mmjax.cli.verb")
-        status = getattr(verb, options.verb)(options)
+        if hasattr(options, "coordinator") and not options.help:
+            cluster.join(options.coordinator, options.processes, options.process)
+        with cluster.together():
+            status = getattr(verb, options.verb)(options)
         sys.stdout.flush()
         return status
     except UserError as error:

@@ -36,6 +36,9 @@ TensorBoard and XProf show.
 
 The last line on standard output is JSON: {"workdir", "step", "seconds", "evaluations": {name: metrics}}.
 
+On several hosts the same command is started on each; under Slurm, Open MPI, Kubernetes and on Cloud TPU the
+processes find one another (tools/launch), elsewhere by --coordinator, --processes and --process.
+
 environment:
   MMJAX_CACHE       where compiled programs are kept between runs (default mmjax in the user's cache folder; empty
                     keeps none)
@@ -196,12 +199,19 @@ def _train(words: list[str]) -> Options:
     parser = _verb("train", "RECIPE.py [--workdir DIR] [--profile A:B] [--FIELD VALUE ...]", _TRAIN)
     parser.add_argument("--workdir", metavar="DIR", help="the run folder, new or to go on in")
     parser.add_argument("--profile", metavar="A:B", help="record steps A to B with jax's profiler")
+    _company(parser)
     recipe, rest, wants_help = _first(parser, words, "RECIPE.py")
     options, overrides = parser.parse_known_args(rest)
     window = None if options.profile is None else _window(options.profile, parser)
-    return Options(
-        verb="train", recipe=recipe, overrides=overrides, help=wants_help, workdir=options.workdir, profile=window
-    )
+    given = vars(options) | {"profile": window}
+    return Options(verb="train", recipe=recipe, overrides=overrides, help=wants_help, **given)
+
+
+def _company(parser: Parser) -> None:
+    """Flags of one of several processes."""
+    parser.add_argument("--coordinator", metavar="HOST:PORT", default="", help="where process 0 of several listens")
+    parser.add_argument("--processes", metavar="N", type=int, default=0, help="how many there are")
+    parser.add_argument("--process", metavar="I", type=int, default=-1, help="which of them this one is, from 0")
 
 
 def _window(text: str, parser: Parser) -> tuple[int, int]:
@@ -238,6 +248,7 @@ def _fit(words: list[str]) -> Options:
     parser = _verb("fit", "MANIFEST --label COLUMN [--workdir DIR] [--val FILE] [--FIELD VALUE ...]", _FIT)
     _mine(parser)
     parser.add_argument("--workdir", metavar="DIR", help="the run folder, new or to go on in")
+    _company(parser)
     manifest, rest, wants_help = _first(parser, words, "MANIFEST")
     options, overrides = parser.parse_known_args(rest)
     if options.label is None and wants_help:

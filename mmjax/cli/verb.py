@@ -8,12 +8,13 @@ from argparse import Namespace as Options
 from pathlib import Path
 from typing import Any
 
+import jax
 from rich.console import Console
 
 import mmjax
 from mmjax.cli import grammar, listing, override, recipe
 from mmjax.core import UserError
-from mmjax.train import report
+from mmjax.train import cluster, report
 from mmjax.train.folder import Folder
 from mmjax.train.prepare import fitted
 
@@ -27,7 +28,7 @@ def train(options: Options) -> int:
     if options.help:
         return _help(loaded, prog)
     experiment = override.apply(loaded.experiment, options.overrides, prog=prog)
-    return _trained(experiment, options.workdir or _fresh(loaded.name), profile=options.profile)
+    return _trained(experiment, options.workdir or _agreed(loaded.name), profile=options.profile)
 
 
 def fit(options: Options) -> int:
@@ -37,7 +38,7 @@ def fit(options: Options) -> int:
     if options.help:
         return _help(loaded, prog)
     experiment = override.apply(loaded.experiment, options.overrides, prog=prog)
-    return _trained(experiment, options.workdir or _fresh(loaded.name))
+    return _trained(experiment, options.workdir or _agreed(loaded.name))
 
 
 def compare(options: Options) -> int:
@@ -89,6 +90,8 @@ def _trained(experiment: mmjax.train.Experiment, workdir: str, *, profile: tuple
     except FloatingPointError as error:
         grammar.complain(str(error))
         return 1
+    if jax.process_index() > 0:  # the first one speaks for all
+        return 0
     _say(
         {
             "workdir": result.workdir,
@@ -209,6 +212,11 @@ def _help(loaded: recipe.Recipe, prog: str) -> int:
     console.print(f"usage: {prog}{options.get(prog.split()[1], '')} [--FIELD VALUE ...]\n", markup=False)
     console.print(listing.flags(loaded.experiment, about=loaded.about))
     return 0
+
+
+def _agreed(name: str) -> str:
+    """A fresh folder that all processes of a run agree on."""
+    return cluster.first("workdir", _fresh(name))
 
 
 def _fresh(name: str) -> str:

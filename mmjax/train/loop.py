@@ -20,7 +20,7 @@ import numpy as np
 from mmjax import flops
 from mmjax.core import UserError
 from mmjax.data import pipeline
-from mmjax.train import checkpoint, place, sharding, state
+from mmjax.train import checkpoint, cluster, place, sharding, state
 from mmjax.train.experiment import Experiment
 from mmjax.train.folder import CHECKPOINTS, Folder
 from mmjax.train.ledger import Ledger
@@ -55,7 +55,7 @@ def train(experiment: Experiment, *, workdir: str | Path | None = None, quiet: b
     folder = Folder(Path(workdir)) if workdir is not None else None
     recorder = Profile(profile, folder and folder.path / PROFILE)
     recorder.check(folder.step() if folder is not None else 0, experiment.run.steps)
-    with contextlib.ExitStack() as held, Ledger() as ledger:
+    with cluster.together(), contextlib.ExitStack() as held, Ledger() as ledger:
         prepared = _begin(experiment, folder, held)
         with Wish() as wish, jax.set_mesh(prepared.mesh), contextlib.closing(recorder):
             loop = _Loop(prepared, folder, wish, ledger, recorder, quiet=quiet)

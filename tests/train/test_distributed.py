@@ -1,48 +1,135 @@
-"""Two real processes with collectives between them: the same losses and the same figures as one."""
+"""Real processes with collectives between them: the same losses and figures as one, and nobody waits for the dead."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-CODE = """
-import dataclasses, json, os, sys
-import jax
-if {processes} > 1:
-    jax.distributed.initialize("localhost:{port}", {processes}, {index})
-import mmjax
-from mmjax import train
-experiment = config()
-# Plain descent: Adam would blow the rounding of a gradient that is truly zero up to its whole rate.
-optim = dataclasses.replace(experiment.optim, rule=train.Sgd(), lr=0.05, average=0.0)
-run = dataclasses.replace(experiment.run, save_every=4)
-experiment = dataclasses.replace(experiment, optim=optim, run=run)
-result = mmjax.train(experiment, workdir={workdir!r}, quiet=True)
-assert len(jax.devices()) == 2 and jax.process_count() == {processes}
-if jax.process_index() == 0:
-    print(json.dumps(result.evaluations["val"]))
+HOUSE = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """The tiny run by plain descent: Adam would blow the rounding of a gradient that is truly zero up to its rate."""
+    from train.conftest import RECIPE
+
+    path = tmp_path_factory.mktemp("recipe") / "tiny.py"
+    optim = "Optim(lr=0.05, warmup=2, rule=Sgd())"
+    text = RECIPE.replace("Optim(lr=3e-3, warmup=2, average=0.9)", optim).replace("Run\n", "Run, Sgd\n", 1)
+    path.write_text(text.replace("fusion.Bottleneck(width=16, depth=1, heads=2, bottlenecks=2)", "fusion.Late(width=16)"))
+    return path
+
+
+def command(words, *, devices=1, before="", **env):
+    """The command in a process of its own, compiled as this one compiles (bits depend on it)."""
+    code = f"import sys\nfrom mmjax.cli import main\n{before}\nsys.exit(main({list(map(str, words))!r}))"
+    own = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "PYTHONPATH": str(HOUSE)}
+    own["JAX_COMPILATION_CACHE_DIR"] = str(HOUSE / ".jax_cache")
+    return subprocess.Popen([sys.executable, "-c", code], env=os.environ | own | env, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+def slurm(processes):
+    """What srun tells each of so many tasks on one node."""
+    own = {"SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": str(processes)}
+    own["JAX_COORDINATOR_PORT"] = str(free_port())
+    return [own | {"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)} for i in range(processes)]
+
+
+def kubernetes(processes):
+    """What the pods of an indexed job are told (tools/launch/kubernetes.yaml)."""
+    own = {"JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}", "JAX_NUM_PROCESSES": str(processes)}
+    return [own | {"JOB_COMPLETION_INDEX": str(i)} for i in range(processes)]
+
+
+@pytest.fixture(scope="module")
+def alone(recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    out, err = (process := command(["train", recipe, "--workdir", folder], devices=2)).communicate(timeout=400)
+    assert process.returncode == 0, err[-3000:]
+    return curve(folder), json.loads(out.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "told, mesh", [(slurm(2), ()), (kubernetes(4), ("--mesh.context", "2", "--mesh.tensor", "2"))], ids=["2", "4"]
+)
+def test_several_processes_are_one(recipe, alone, tmp_path, told, mesh):
+    words = ["train", recipe, "--workdir", tmp_path / "run", "--run.save_every", "4", *mesh]
+    processes = [command(words, **env) for env in told]
+    said = [p.communicate(timeout=500) for p in processes]
+    assert [p.returncode for p in processes] == [0] * len(told), said[0][1][-3000:]
+    np.testing.assert_allclose(curve(tmp_path / "run"), alone[0], rtol=0, atol=1e-5)
+    heard = [line for out, _ in said[1:] for line in out.splitlines() if not line.startswith("[Gloo]")]
+    assert not heard  # one speaks for all
+    found = json.loads(said[0][0].splitlines()[-1])["evaluations"]["val"]
+    expected = alone[1]["evaluations"]["val"]
+    assert found["count"] == expected["count"] > 300
+    mine, theirs = found["heads"]["label"], expected["heads"]["label"]
+    assert mine["confusion"] == theirs["confusion"]
+    np.testing.assert_allclose(mine["log_loss"]["value"], theirs["log_loss"]["value"], atol=1e-5)
+
+
+FAILING = """
+from mmjax.core import UserError
+from mmjax.train import place
+put, calls = place.put, []
+def failing(*given, **named):
+    calls.append(1)
+    if len(calls) == 3:
+        raise UserError("row 7 of train.csv: cut off")
+    return put(*given, **named)
+place.put = failing
 """
 
 
-def test_two_processes_are_one(start, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    both = str(tmp_path / "both")
-    two = [start(CODE.format(processes=2, port=port, index=i, workdir=both), devices=1) for i in range(2)]
-    alone = str(tmp_path / "alone")
-    said = [p.communicate(timeout=300) for p in two]
-    assert [p.returncode for p in two] == [0, 0], said[0][1][-3000:]
-    one = start(CODE.format(processes=1, port=port, index=0, workdir=alone), devices=2)
-    out, err = one.communicate(timeout=300)
-    assert one.returncode == 0, err
+@pytest.mark.parametrize("when", ["before", "amid"])
+def test_a_mistake_in_one_process_ends_all(recipe, tmp_path, when):
+    port, begun = free_port(), time.monotonic()
+    company = ["--coordinator", f"localhost:{port}", "--processes", "2"]
+    missing = tmp_path / "missing.py"
+    processes = [
+        command(
+            [
+                "train",
+                missing if i and when == "before" else recipe,
+                "--workdir",
+                tmp_path / "run",
+                *company,
+                "--process",
+                i,
+            ],
+            before=FAILING if i and when == "amid" else "",
+        )
+        for i in range(2)
+    ]
+    said = [p.communicate(timeout=400)[1] for p in processes]
+    assert [p.returncode for p in processes] == [2, 2], said
+    told = "there is no such recipe" if when == "before" else "row 7 of train.csv: cut off"
+    assert f"mmjax: process 1: {missing if when == 'before' else ''}" in said[0] and told in said[0]
+    assert told in said[1] and "Traceback" not in said[0] + said[1]
+    assert time.monotonic() - begun < 300  # and not when some heartbeat is missed
 
-    np.testing.assert_allclose(curve(both), curve(alone), rtol=0, atol=1e-5)
-    left, right = json.loads(said[0][0].splitlines()[-1]), json.loads(out.splitlines()[-1])
-    assert left["count"] == right["count"] > 300
-    mine, theirs = left["heads"]["label"], right["heads"]["label"]
-    assert mine["confusion"] == theirs["confusion"]
-    np.testing.assert_allclose(mine["log_loss"]["value"], theirs["log_loss"]["value"], atol=1e-5)
+
+def test_processes_that_cannot_meet_are_told(recipe):
+    for words, told in (
+        (["--processes", "2"], "--processes and --process want --coordinator HOST:PORT"),
+        (["--coordinator", "localhost:1", "--processes", "2", "--process", "5"], "did not find one another"),
+    ):
+        process = command(["train", recipe, *words])
+        _, err = process.communicate(timeout=200)
+        assert process.returncode == 2 and err.startswith("mmjax: ") and told in err and err.count("\n") == 1, err
 
 
 def curve(folder):

@@ -22,7 +22,8 @@ def recipe(tmp_path_factory):
     path = tmp_path_factory.mktemp("recipe") / "tiny.py"
     optim = "Optim(lr=0.05, warmup=2, rule=Sgd())"
     text = RECIPE.replace("Optim(lr=3e-3, warmup=2, average=0.9)", optim).replace("Run\n", "Run, Sgd\n", 1)
-    path.write_text(text.replace("fusion.Bottleneck(width=16, depth=1, heads=2, bottlenecks=2)", "fusion.Late(width=16)"))
+    bottleneck = "fusion.Bottleneck(width=16, depth=1, heads=2, bottlenecks=2)"
+    path.write_text(text.replace(bottleneck, "fusion.Late(width=16)"))
     return path
 
 

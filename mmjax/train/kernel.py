@@ -9,7 +9,8 @@ splash  TPUs          tokens that look at themselves, a multiple of 128 a row; m
                       Whatever the mask leaves out as a whole is not computed, and no scores are kept.
 ======  ============  ================================================================================================
 
-Which is faster depends on shapes and devices: ``python -m tools.attention`` measures them.
+Which is faster depends on shapes and devices: ``python -m tools.attention`` measures them. ``mmjax.flops`` cannot see
+into a kernel, so utilisation (MFU) leaves out what one does.
 """
 
 from typing import Any

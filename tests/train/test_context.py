@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmjax.core import UserError
+from mmjax import flops, nn
+from mmjax.core import Tokens, UserError
 from mmjax.train import Mesh, context
+from mmjax.train.activation import Placed
 
 MESHES = {"ring": Mesh(data=2, context=4), "heads": Mesh(data=2, context=2, tensor=2, exchange="heads")}
 KINDS = {
@@ -77,3 +79,16 @@ def test_heads_that_cannot_change_places_are_an_error():
     arrays, *rest = given()
     with pytest.raises(UserError, match=r"4 heads do not divide by mesh.context=8; use 'ring'"):
         both(Mesh(data=1, context=8, exchange="heads"), arrays, *rest)
+
+
+@pytest.mark.parametrize("way", MESHES)
+def test_the_way_changes_little_about_the_work_that_is_counted(way):
+    """Half of a causal product counts wherever its tokens lie; scores that are made again for the way back do not."""
+    model, tokens = nn.Trunk(depth=1, heads=4, causal=True), Tokens(jnp.zeros((2, 64, 32)), jnp.ones((2, 64), bool))
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), tokens, train=False))
+    placed = Placed(model, MESHES[way].build(), MESHES[way])
+
+    def count(apply):
+        return flops.useful(jax.grad(lambda v: jnp.sum(apply(v, tokens, train=False).values)), variables)
+
+    assert count(model.apply) <= count(placed.apply) <= 1.01 * count(model.apply)

@@ -6,6 +6,7 @@ import numpy as np
 
 _WINDOW = 10_000  # examples of several modalities that are dealt out together
 _STEEP = 8.0  # how much more a fuller modality of a row counts
+_SLACK = 1e-9  # of a row, by which sums of shares may be off
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,38 +89,36 @@ def _settled(lengths: np.ndarray, found: list[tuple[int, list[int]]]) -> Rows:
 
 
 def dealt(shares: np.ndarray, most: int) -> Rows:
-    """Examples of several modalities, ``n m`` in shares of a row, dealt out evenly to as few rows as will do.
+    """Examples of several modalities, ``n m`` in shares of a row, dealt out evenly to about as few rows as will do.
 
-    The largest come first, each to the row whose fullest modality it fills least; where one finds no place, all are
-    dealt again to a few rows more.
+    The largest come first, each to the row whose fullest modality it fills least. Those that find no place in the
+    rows that all need at least are dealt to rows of their own.
     """
-    least = int(np.ceil(max(shares.sum(axis=0).max(), len(shares) / most, 1)))
     order = np.argsort(-shares.max(axis=1), kind="stable")
-    rows = least
-    while True:
-        found = _dealt(shares, order, rows, most)
-        if found is not None:
-            break
-        rows += max(1, rows // 200)
-    numbers = np.argsort(found, kind="stable")
+    found, rows = np.empty(len(shares), np.int64), 0
+    while len(order):
+        least = int(np.ceil(max(shares[order].sum(axis=0).max() - _SLACK, len(order) / most, 1)))
+        own = _dealt(shares[order], least, most)
+        found[order] = own + rows
+        order, rows = order[own < 0], rows + least
     counts = np.bincount(found, minlength=rows)
-    return Rows(numbers, counts[counts > 0])
+    return Rows(np.argsort(found, kind="stable"), counts[counts > 0])
 
 
-def _dealt(shares: np.ndarray, order: np.ndarray, rows: int, most: int) -> np.ndarray | None:
-    """The row of each example, None where one finds no place."""
-    full, counts = np.zeros((rows, shares.shape[1])), np.zeros(rows, np.int64)
-    weight = np.exp(_STEEP * full)
-    found = np.empty(len(shares), np.int64)
-    for i in order:
-        share = shares[i]
-        fits = (full + share <= 1 + 1e-9).all(axis=1) & (counts < most)
-        cost = np.where(fits, weight @ np.expm1(_STEEP * share), np.inf)
-        row = int(np.argmin(cost))
-        if not fits[row]:
-            return None
-        found[i] = row
-        full[row] += share
-        weight[row] = np.exp(_STEEP * full[row])
+def _dealt(shares: np.ndarray, rows: int, most: int) -> np.ndarray:
+    """The row of each example, -1 where it finds no place."""
+    weight, counts = np.ones((rows, shares.shape[1])), np.zeros(rows, np.int64)  # weight: exp(_STEEP * what is filled)
+    found, limit = np.full(len(shares), -1, np.int64), np.exp(_STEEP * (1 + _SLACK))
+    for i, (worth, step) in enumerate(zip(np.expm1(_STEEP * shares), np.exp(_STEEP * shares), strict=True)):
+        cost = weight.dot(worth)
+        row = cost.argmin()
+        filled = weight[row] * step
+        if counts[row] == most or filled.max() > limit:  # which is rare, so only now all are looked at
+            fits = (weight * step <= limit).all(axis=1) & (counts < most)
+            row = np.where(fits, cost, np.inf).argmin()
+            if not fits[row]:
+                continue
+            filled = weight[row] * step
+        found[i], weight[row] = row, filled
         counts[row] += 1
     return found

@@ -1,6 +1,5 @@
 """Beam search: the continuation whose words are likeliest together, as far as so many beams can see."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from mmjax.core import Signal, UserError
 from mmjax.generate.decoder import Decoder
+from mmjax.nn import cache
 
 
 class Beams:
@@ -63,7 +63,7 @@ class Beams:
         return self._best(jnp.zeros(1), logits), kept
 
     def _grown(self, weights: Any, kept: Any, step: dict[str, Any]) -> Any:
-        own = jax.tree.map(functools.partial(jnp.take, indices=step["parents"], axis=0), kept)
+        own = cache.taken(kept, step["parents"])
         places = step["places"][:, None]
         signal = Signal(step["words"][:, None], jnp.ones(places.shape, bool), positions=places)
         logits, kept = self.decoder.read(weights, own, signal, jnp.zeros(len(places), jnp.int32))

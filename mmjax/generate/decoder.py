@@ -1,7 +1,6 @@
-"""What is compiled to decode: a prefill for each length bucket and one step, over weights laid out for it."""
+"""What is compiled to decode: a prefill for each length bucket and one step."""
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mmjax.core import Factored, Signal, UserError, trees
+from mmjax.core import Factored, Signal, UserError
 from mmjax.generate import choice
 from mmjax.generate.choice import Choice, Kind
 
@@ -27,8 +26,7 @@ class Decoder:
         self.model, self.slots = model, slots or model.length
         if self.slots > model.length and getattr(model, "positions", "") != "rotary":
             raise UserError(f"slots={self.slots} are more than the {model.length} positions that the model knows")
-        self.weights = jax.jit(_laid_out)(weights)
-        self._shapes = {path: leaf.shape for path, leaf in trees.flatten(weights).items()}
+        self.weights = weights
         # Kept from one call to the next are what was compiled and the weights; caches belong to a call.
         self._prefill = jax.jit(self._prefilled, static_argnames="kind")
         self._step = jax.jit(self._stepped, static_argnames="kind", donate_argnames="state")
@@ -69,8 +67,7 @@ class Decoder:
             tokens = module.embedded(signal, train=False)
             return module.continued(tokens, train=False, slots=self.slots).heads[module.head]
 
-        variables = {**_restored(weights, self._shapes), **kept}
-        said, kept = self.model.apply(variables, signal, method=forward, mutable=["cache"])
+        said, kept = self.model.apply({**weights, **kept}, signal, method=forward, mutable=["cache"])
         features = jnp.take_along_axis(said.features, last[:, None, None], axis=1)[:, 0]
         kernel = said.kernel.astype(features.dtype)
         return jnp.einsum("bd,dk->bk", features, kernel, preferred_element_type=jnp.float32), kept
@@ -103,34 +100,3 @@ class Decoder:
         ids = choice.chosen(logits, state["seen"], numbers, keys, kind)
         seen = state["seen"].at[rows, ids].set(True) if kind.remembers else None
         return {**state, "ids": ids, "seen": seen, "said": state["said"] + 1}
-
-
-def _laid_out(weights: Any) -> Any:
-    """Kernels as matrices, outputs first: a product with one row then reads memory in the order in which it lies."""
-
-    def turn(path: str, leaf: Any) -> Any:
-        inputs, outputs = _axes(path)
-        if not inputs:
-            return leaf
-        layers = leaf.shape[: leaf.ndim - inputs - outputs]
-        return leaf.reshape(*layers, math.prod(leaf.shape[len(layers) : -outputs]), -1).swapaxes(-1, -2)
-
-    return trees.map_paths(turn, weights)
-
-
-def _restored(weights: Any, shapes: Mapping[str, tuple[int, ...]]) -> Any:
-    """Kernels as modules know them. Compiled, this is no work: the products are told of the order."""
-
-    def turn(path: str, leaf: Any) -> Any:
-        return leaf.swapaxes(-1, -2).reshape(shapes[path]) if _axes(path)[0] else leaf
-
-    return trees.map_paths(turn, weights)
-
-
-def _axes(path: str) -> tuple[int, int]:
-    """How many axes of a kernel are inputs, and how many outputs; 0 for what is no kernel."""
-    if not path.endswith("kernel"):
-        return 0, 0
-    if path.endswith("out/kernel"):
-        return 2, 1
-    return 1, 2 if path.endswith(("query/kernel", "key/kernel", "value/kernel")) else 1

@@ -31,6 +31,7 @@ MODELS = {
         activation="silu",
         tied=False,
     ),
+    "scanned": decoders.GPT(258, **TINY | {"heads": 4}, kv_heads=2, positions="rotary", scan=True),
 }
 PROMPTS = [[70, 80, 90, 100, 110], [71], list(range(60, 77))]
 
@@ -102,6 +103,16 @@ def test_beams_are_transformers_own():
     search = Beams(Decoder(model, {"params": gpt2.adopt(tensors, model)[0]}), 3)
     for ids, said in zip(arrays["ids"], arrays["beams"], strict=True):
         assert search(ids[:5].tolist(), tokens=len(said), end=None) == said.tolist()
+
+
+def test_beams_of_scanned_layers_are_those_of_layers_one_by_one():
+    params = dict(weights("scanned")["params"])
+    trunk = dict(params["trunk"])
+    stacked = trunk.pop("blocks")
+    trunk |= {f"block_{i}": jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(TINY["depth"])}
+    apart = Decoder(MODELS["scanned"].clone(scan=False), {"params": params | {"trunk": trunk}})
+    found = [Beams(one, 3)(PROMPTS[0], tokens=6, end=None) for one in (decoder("scanned"), apart)]
+    assert found[0] == found[1]
 
 
 LOGITS = jnp.log(jnp.asarray([[0.4, 0.3, 0.2, 0.06, 0.04]]))

@@ -11,6 +11,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+# The collection where layers put what they themselves want small, as a mixture an even use of its experts.
+LOSSES = "losses"
 Array = Any  # a jax or numpy array, or anything a tree transformation puts in its place
 
 

@@ -41,6 +41,10 @@ class GPT(linen.Module):
     kv_heads: int = 0
     head_size: int = 0
     mlp: float = 4.0
+    experts: int = 0
+    chosen: int = 2
+    capacity: float = 1.25
+    balance: float = 0.01
     dropout: float = 0.0
     positions: str = "learned"
     bands: tuple[int, ...] = ()

@@ -22,6 +22,7 @@ from mmjax.nn.block import Block, Mlp
 from mmjax.nn.conformer import Conformer
 from mmjax.nn.convolution import Stem
 from mmjax.nn.cross import CrossBlock
+from mmjax.nn.mixture import Mixture
 from mmjax.nn.norm import BatchNorm, GroupNorm
 from mmjax.nn.readout import Readout
 from mmjax.nn.recurrent import Recurrent
@@ -36,6 +37,7 @@ __all__ = [
     "Conformer",
     "CrossBlock",
     "GroupNorm",
+    "Mixture",
     "Mlp",
     "Readout",
     "Recurrent",

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Bool, Float, Int
 
-from mmjax.core import UserError, masks, plain
+from mmjax.core import LOSSES, UserError, masks, plain
 from mmjax.nn import cache, norm, start
 from mmjax.nn.activation import gelu
 from mmjax.nn.attention import Attention
+from mmjax.nn.mixture import Mixture
 from mmjax.nn.remat import layer
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -64,13 +65,18 @@ class Block(linen.Module):
     Without ``norm_first`` each norm comes after its branch was added, as in the first transformers (Vaswani et al.,
     2017, https://arxiv.org/abs/1706.03762). ``norm`` is a kind of ``nn.norm.features``. ``dropout`` acts on what each
     branch adds; ``drop_path`` leaves out whole branches, row by row (stochastic depth, Huang et al., 2016,
-    https://arxiv.org/abs/1603.09382).
+    https://arxiv.org/abs/1603.09382). With ``experts`` a mixture of so many stands in place of
+    the MLP (``nn.Mixture``).
     """
 
     heads: int
     kv_heads: int = 0
     head_size: int = 0
     mlp: float = 4.0
+    experts: int = 0
+    chosen: int = 2
+    capacity: float = 1.25
+    balance: float = 0.01
     dropout: float = 0.0
     drop_path: float = 0.0
     causal: bool = False
@@ -104,12 +110,24 @@ class Block(linen.Module):
         attention_norm = norm.features(self.norm, epsilon=self.epsilon, dtype=self.dtype, name="attention_norm")
         attention = Attention(**plain.common(Attention, self), name="attention")
         mlp_norm = norm.features(self.norm, epsilon=self.epsilon, dtype=self.dtype, name="mlp_norm")
-        mlp = Mlp(self.mlp, **plain.common(Mlp, self), name="mlp")
+        mlp = self._mixture(allowed) if self.experts else Mlp(self.mlp, **plain.common(Mlp, self), name="mlp")
         if self.norm_first:
             values = add(values, attention(attention_norm(values), allowed=allowed, positions=positions))
             return add(values, mlp(mlp_norm(values), train=train))
         values = attention_norm(add(values, attention(values, allowed=allowed, positions=positions)))
         return mlp_norm(add(values, mlp(values, train=train)))
+
+    @linen.nowrap
+    def _mixture(self, allowed: Array | masks.Among | None) -> Callable[..., Array]:
+        """Experts, of which tokens that may not look at themselves, as padding, ask none."""
+        mixture = Mixture(**plain.common(Mixture, self), ratio=self.mlp, name="mixture")
+        if isinstance(allowed, masks.Among):
+            real = allowed.mask
+        elif allowed is None or allowed.shape[2] != allowed.shape[3]:  # all real, or one after the other from a cache
+            real = None
+        else:
+            real = jnp.any(jnp.diagonal(allowed, axis1=2, axis2=3), axis=1)
+        return lambda values, train: mixture(values, real, train=train)
 
 
 def apply(
@@ -146,7 +164,7 @@ def stacked(
 
     layers = linen.scan(
         step,
-        variable_axes={"params": 0, cache.NAME: 0},
+        variable_axes={"params": 0, cache.NAME: 0, LOSSES: 0},
         split_rngs={"params": True, "dropout": True},
         in_axes=linen.broadcast,  # pyright: ignore[reportArgumentType]
         length=depth,

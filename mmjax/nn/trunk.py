@@ -1,12 +1,17 @@
 """A stack of transformer layers over masked tokens."""
 
+from collections.abc import Callable
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from flax import linen
+from jaxtyping import Array, Bool, Float, Int
 
-from mmjax.core import Tokens, UserError, masks, plain
+from mmjax.core import LOSSES, Tokens, UserError, masks, plain
 from mmjax.nn import cache
 from mmjax.nn import norm as norms
-from mmjax.nn.block import Block, stacked
+from mmjax.nn.block import Block, apply, stacked
 
 
 class Trunk(linen.Module):
@@ -16,9 +21,10 @@ class Trunk(linen.Module):
     Without ``norm_first`` the blocks norm what they have added up, and the trunk's norm comes before them, as in BERT.
     ``causal``, ``band``, ``kv_heads`` and ``head_size`` are those of ``nn.Attention``: of a causal trunk each token
     knows those before it alone. ``bands`` are taken by the layers in turn, in place of one ``band`` for all. ``rotary``
-    and ``relative`` read the tokens' positions. Without ``outer_norm`` there are the blocks alone. ``scan`` compiles
-    one layer for all (quick to compile, parameters stacked under ``blocks``, slower steps on a CPU); ``remat`` says
-    what layers keep for the backward pass (``nn.remat``).
+    and ``relative`` read the tokens' positions. Without ``outer_norm`` there are the blocks alone. ``experts``,
+    ``chosen``, ``capacity`` and ``balance`` are those of ``nn.Mixture``. ``scan`` compiles one layer for all (quick to
+    compile, parameters stacked under ``blocks``, slower steps on a CPU); ``remat`` says what layers keep for the
+    backward pass (``nn.remat``).
 
     Given ``slots``, a causal trunk keeps keys and values in as many (``nn.cache``); tokens then need positions.
     """
@@ -28,6 +34,10 @@ class Trunk(linen.Module):
     kv_heads: int = 0
     head_size: int = 0
     mlp: float = 4.0
+    experts: int = 0
+    chosen: int = 2
+    capacity: float = 1.25
+    balance: float = 0.01
     dropout: float = 0.0
     drop_path: float = 0.0
     causal: bool = False
@@ -62,15 +72,49 @@ class Trunk(linen.Module):
         positions = tokens.positions if self.rotary or self.relative or slots else None
         outer = self.outer_norm and norms.features(self.norm, epsilon=self.epsilon, dtype=self.dtype, name="norm")
         values = outer(values) if outer and not self.norm_first else values
-        loop = {"depth": self.depth, "scan": self.scan, "remat": self.remat, "train": train}
-        values = stacked(self._block, values, allowed, positions, **loop)
+        values = self.layers(values, allowed, positions, train=train)
         values = outer(values) if outer and self.norm_first else values
         return tokens.replace(values=masks.zeroed(values, tokens.mask))
 
+    def layers(
+        self,
+        values: Float[Array, "b n d"],
+        allowed: Bool[Array, "b #k n m"] | masks.Among | None,
+        positions: Int[Array, "#b n *a"] | None,
+        *,
+        train: bool,
+    ) -> Float[Array, "b n d"]:
+        """All blocks one after the other. Where they lie on several devices, the mesh puts its own way here."""
+        loop = {"depth": self.depth, "scan": self.scan, "remat": self.remat, "train": train}
+        return stacked(self._block, values, allowed, positions, **loop)
+
     def _block(self, name: str) -> Block:
+        return Block(**self._fields(name), name=name)
+
+    @linen.nowrap
+    def layer(self, *, train: bool) -> Callable[..., tuple[Array, Array]]:
+        """One of the scanned blocks as a pure function ``(params, values, (allowed, positions), key)``.
+
+        It gives the values and the sum of what the block itself wants small.
+        """
+
+        def step(block: Block, values: Array, context: Any) -> Array:
+            return apply(block, values, *context, train=train, remat=self.remat, looped=True)
+
+        pure = linen.apply(step, Block(**self._fields("blocks"), parent=None), mutable=[LOSSES])
+
+        def layer(params: Any, values: Array, context: Any, key: Array | None) -> tuple[Array, Array]:
+            rngs = None if key is None else {"dropout": key}
+            out, wishes = pure({"params": params}, values, context, rngs=rngs)
+            return out, sum(map(jnp.sum, jax.tree.leaves(wishes)), jnp.zeros(()))
+
+        return layer
+
+    @linen.nowrap
+    def _fields(self, name: str) -> dict[str, Any]:
         fields = plain.common(Block, self)
         if len(set(self.bands)) > 1 and self.scan:
             raise UserError(f"bands={self.bands} differ from layer to layer, and scan compiles one layer for all")
         if self.bands:
             fields["band"] = self.bands[0 if self.scan else int(name.rpartition("_")[2]) % len(self.bands)]
-        return Block(**fields, name=name)
+        return fields

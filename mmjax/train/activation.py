@@ -9,21 +9,27 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen
 from jax.sharding import NamedSharding, PartitionSpec
 
-from mmjax.core import UserError, masks
+from mmjax.core import LOSSES, UserError, masks
 from mmjax.train import kernel, sharding
 from mmjax.train.context import attend
 from mmjax.train.sharding import AnyMesh, Mesh, Rule
+from mmjax.train.stage import piped
 
 _ROWS = "+".join(sharding.ROWS)
+_APART = "+".join(axis for axis in sharding.ROWS if axis != "expert")  # rows of all, for one expert
 # Rows stay where the batch lay, so that with fsdp it is parameters that travel and not activations. The first rule
-# wins that is found in a layer's path and has as many axes as the array.
+# wins that is found in a layer's path and has as many axes as the array. Tokens change places twice for their experts.
 RULES: tuple[Rule, ...] = (
+    (r"(^|/)(gathered|collected)$", (_ROWS, None, None, None)),
+    (r"(^|/)(dispatched|returned)$", (_APART, "expert", None, None)),
+    (r"(^|/)experts/(up|gate)$", (_APART, "expert", None, "tensor")),
     (r"(^|/)(query|key|value)$", (_ROWS, "context", "tensor", None)),
     (r"(^|/)(up|gate)$", (_ROWS, "context", "tensor")),
-    (r"(^|/)(block_\d+[^/]*|blocks|trunk|fusion|encoders_[^/]+)$", (_ROWS, "context", None)),
+    (r"(^|/)(block_\d+[^/]*|blocks|trunk|fusion|embed|encoders_[^/]+)$", (_ROWS, "context", None)),
     (r"(^|/)heads_[^/]+$", (_ROWS, None)),
 )
 
@@ -37,7 +43,7 @@ class Placed:
 
     def __init__(self, model: linen.Module, mesh: AnyMesh, settings: Mesh):
         self.model, self._mesh, self._rules = model, mesh, (*settings.activations, *RULES)
-        self._exchange, self._kernel = settings.exchange, settings.attention
+        self._exchange, self._kernel, self._pieces = settings.exchange, settings.attention, settings.pieces
         kernel.check(settings.attention, mesh)
         self._own = [pattern for pattern, _ in settings.activations]
         self.placed: dict[str, list[tuple[tuple[int, ...], NamedSharding]]] = {}
@@ -66,6 +72,8 @@ class Placed:
             mixed = kernel.attend(self._kernel, self._mesh, *args, **kwargs)
             if mixed is not None:
                 return mixed
+        if context.method_name == "layers" and self._in_stages(context.module):
+            return self._piped(context.module, *args, **kwargs)
         if context.method_name != "__call__" or not context.module.path:
             return call(*args, **kwargs)
         path = "/".join(context.module.path)
@@ -87,6 +95,16 @@ class Placed:
         spread = len(array) % sharding.rows(self._mesh) == 0
         place = NamedSharding(self._mesh, PartitionSpec(sharding.ROWS if spread else None))
         return jax.lax.with_sharding_constraint(array, place)
+
+    def _in_stages(self, trunk: Any) -> bool:
+        return self._mesh.shape["pipe"] > 1 and trunk.scan and not trunk.is_initializing()
+
+    def _piped(self, trunk: Any, values: Any, *context: Any, train: bool) -> Any:
+        key = trunk.make_rng("dropout") if trunk.has_rng("dropout") else None
+        params, layer = trunk.variables["params"]["blocks"], trunk.layer(train=train)
+        out, wish = piped(layer, params, values, context, mesh=self._mesh, pieces=self._pieces, key=key)
+        trunk.sow(LOSSES, "layers", wish, reduce_fn=jnp.add, init_fn=lambda: jnp.zeros(()))
+        return out
 
     def _constrained(self, path: str, array: Any) -> Any:
         shape = getattr(array, "shape", ())

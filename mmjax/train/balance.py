@@ -84,12 +84,13 @@ class Pareto:
             return pull({name: jnp.full_like(part, name in names) for name, part in parts.items()})[0]
 
         own = streams(objectives)
-        grads = joint = gradient([name for name, objective in objectives.items() if not _stream(objective)])
+        alone = {name for names in own.values() for name in names}
+        grads = joint = gradient([name for name in parts if name not in alone])
         figures = {}
         for stream, names in own.items():
-            alone = gradient(names)
-            grads = jax.tree.map(jnp.add, grads, alone)
-            found, share = _common(joint[encoder(stream)], alone[encoder(stream)], self.scale)
+            mine = gradient(names)
+            grads = jax.tree.map(jnp.add, grads, mine)
+            found, share = _common(joint[encoder(stream)], mine[encoder(stream)], self.scale)
             figures[f"balance/{stream}"] = share
             joint = {**joint, encoder(stream): found}
         return {**grads, **{encoder(stream): joint[encoder(stream)] for stream in own}}, rest, figures

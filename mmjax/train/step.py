@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import optax
 from flax import linen
 
-from mmjax.core import Batch, Mean, Outputs, modality
+from mmjax.core import LOSSES, Batch, Mean, Outputs, modality
 from mmjax.train.activation import Placed
 from mmjax.train.state import TrainState
+
+LAYERS = "layers"
 
 
 class Ran(NamedTuple):
@@ -36,18 +38,22 @@ def make_step(
     """``(state, batch) -> (state, metrics)``; metrics are scalars: loss, each objective, grad_norm, those of balance.
 
     An objective's count must depend on the batch alone. So it is known before the network runs, and
-    the gradients of micro-batches, each over the whole batch's count, add up to the whole batch's.
+    the gradients of micro-batches, each over the whole batch's count, add up to the whole batch's. What layers want
+    small themselves, as a mixture an even use of its experts, is a loss named "layers", the mean of micro-batches.
     """
-    weights = {name: objective.weight for name, objective in objectives.items()}
+    weights = {LAYERS: 1.0} | {name: objective.weight for name, objective in objectives.items()}
 
     def forward(params: Any, variables: Any, batch: Batch, key: jax.Array, counts: Mapping[str, jax.Array]):
-        outputs, variables = model.apply(
-            {"params": params, **variables}, batch.inputs, train=True, rngs={"dropout": key}, mutable=list(variables)
-        )
+        given, mutable = {"params": params, **variables}, [*variables, LOSSES]
+        outputs, variables = model.apply(given, batch.inputs, train=True, rngs={"dropout": key}, mutable=mutable)
+        variables = dict(variables)
+        own = jax.tree.leaves(variables.pop(LOSSES, {}))
         parts = {
             name: objective(outputs, batch).replace(count=counts[name]).value()
             for name, objective in objectives.items()
         }
+        if own:
+            parts[LAYERS] = sum(map(jnp.sum, own)) / accumulate
         return {name: weights[name] * part for name, part in parts.items()}, Ran(parts, variables, outputs)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:

@@ -47,4 +47,16 @@ CHAINS = [
         (4, 2, 0),
         statistics=norm(4, 4, 4, 8, 8, 8),
     ),
+    Row(
+        "chain_experts",
+        encoders.Chain(
+            encoders.Text(11, **THIN, positions="none"),
+            nn.Trunk(depth=1, heads=2, mlp=2.0, experts=2, chosen=2, capacity=0.0),
+        ),
+        Signal(jnp.asarray(integers(11, 3, 5), jnp.int32), lengths(5, 2, 0)),
+        11 * WIDTH + trunk(depth=1) + dense(WIDTH, 2 * WIDTH) + dense(2 * WIDTH, WIDTH) + 2 * WIDTH,
+        (5, 2, 0),
+        packs=True,
+        exact=1,  # the router
+    ),
 ]

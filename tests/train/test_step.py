@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from mmjax.core import Batch, Mean, Outputs, Signal, Tokens
+from mmjax.core import LOSSES, Batch, Mean, Outputs, Signal, Tokens
 from mmjax.train import Optim, Sgd, make_step
 from mmjax.train.optim import averaged
 from mmjax.train.state import make_init
@@ -127,3 +127,24 @@ def _constant():
     from mmjax.train import Constant
 
     return Constant()
+
+
+class Wishing(Net):
+    """What also wants its hidden layer small."""
+
+    def __call__(self, inputs, *, train):
+        out = super().__call__(inputs, train=train)
+        self.sow(LOSSES, "small", jnp.mean(jnp.square(out.fused.values)))
+        return out
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_what_layers_want_is_a_loss(pieces):
+    optimizer, state = start(Optim(lr=0.1, rule=Sgd(), clip=0.0))
+    plain, said = make_step(Net(), OBJECTIVES, optimizer, accumulate=pieces)(state, make_batch())
+    moved, also = make_step(Wishing(), OBJECTIVES, optimizer, accumulate=pieces)(state, make_batch())
+    np.testing.assert_allclose(also["loss"] - said["loss"], also["loss/layers"], atol=1e-6)
+    assert 0 < also["loss/layers"] < 1 and "loss/layers" not in said
+    assert jax.tree.structure(moved) == jax.tree.structure(state)  # nothing of it is kept
+    difference = optax.tree.sub(moved.params, plain.params)
+    assert optax.tree.norm(difference["hidden"]) > 0 == optax.tree.norm(difference["first"])

@@ -9,6 +9,7 @@ COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "ragg
 _BYTES = {"pred": 1, "bf16": 2, "f16": 2, "f32": 4, "f64": 8, "c64": 8, "c128": 16}
 _SHAPE = re.compile(r"(pred|bf16|[a-z]\d+[a-z0-9]*|c64|c128)\[([\d,]*)\]")
 _HEAD = re.compile(r"^(ENTRY )?%?([\w.\-]+)(?: \([^=]*)? ?(?:->.*)?\{$")
+_INDEX = re.compile(r"/\*index=\d+\*/")  # every fifth part of a long tuple is numbered
 _LINE = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*)$")
 _CALLS = re.compile(r"(?:calls|to_apply|body|condition|called_computation)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
@@ -61,7 +62,7 @@ def computations(text: str) -> dict[str, list[Instruction]]:
     """The program's functions by name; where it begins is called ENTRY, too."""
     found: dict[str, list[Instruction]] = {}
     current: list[Instruction] | None = None
-    for line in text.splitlines():
+    for line in _INDEX.sub("", text).splitlines():
         head = _HEAD.match(line)
         if head:
             current = found["ENTRY" if head[1] else head[2]] = []

@@ -10,8 +10,8 @@ TEXT = """HloModule step, is_scheduled=true
   ROOT %add = f32[] add(%a, %b)
 }
 
-%body.1 (arg: (s32[], f32[64])) -> (s32[], f32[64]) {
-  %arg = (s32[], f32[64]) parameter(0)
+%body.1 (arg: (s32[], f32[64], s32[], s32[], s32[], /*index=5*/s32[])) -> (s32[], f32[64]) {
+  %arg = (s32[], f32[64], s32[], s32[], s32[], /*index=5*/s32[]) parameter(0)
   %each = f32[64]{0:T(128)} all-reduce(%arg), channel_id=7, replica_groups={{0,1},{2,3}}, to_apply=%sum
   ROOT %out = (s32[], f32[64]) tuple(%arg, %each)
 }

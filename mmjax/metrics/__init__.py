@@ -8,5 +8,6 @@ from mmjax.metrics.language import Language
 from mmjax.metrics.multilabel import MultiLabel
 from mmjax.metrics.regression import Regression
 from mmjax.metrics.rows import gather
+from mmjax.metrics.sentence import sentences
 
-__all__ = ["Classification", "Crossed", "Language", "MultiLabel", "Regression", "Rows", "gather", "paired"]
+__all__ = ["Classification", "Crossed", "Language", "MultiLabel", "Regression", "Rows", "gather", "paired", "sentences"]

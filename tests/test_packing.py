@@ -116,6 +116,12 @@ def test_what_does_not_fit_packed_rows_is_said_before_the_first_step(folder):
     late = dataclasses.replace(whole, model=whole.model.clone(fusion=fusion.Late(width=8)))
     with pytest.raises(UserError, match="these rows are packed: set segments="):
         mmjax.train(late, quiet=True)
+    refusing = dict(whole.model.encoders) | {"sound": encoders.Spectrogram(rate=1000, depth=0)}
+    with pytest.raises(UserError, match="Spectrogram"):
+        mmjax.train(dataclasses.replace(whole, model=whole.model.clone(encoders=refusing)), quiet=True)
+    losses = {"label": objectives.CrossEntropy("label"), "layers": objectives.CrossEntropy("label")}
+    with pytest.raises(UserError, match="'layers' is what layers want small themselves"):
+        mmjax.train(dataclasses.replace(whole, objectives=losses), quiet=True)
 
 
 def test_one_compilation_for_every_batch(folder):

@@ -28,6 +28,6 @@ def packed(lengths: Sequence[int], room: int) -> list[list[tuple[int, int, int]]
         for number, size in enumerate(lengths)
         for start in range(0, max(size - 1, 1), room - 1)
     ]
-    rows = packing.best_fit(np.array([stop - start for _, start, stop in pieces]), room, len(pieces))
+    rows = packing.best_fit(np.array([max(stop - start, 1) for _, start, stop in pieces]), room, len(pieces))
     numbers = iter(rows.numbers.tolist())
     return [[pieces[i] for i in itertools.islice(numbers, count)] for count in rows.counts.tolist()]

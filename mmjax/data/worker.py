@@ -1,6 +1,8 @@
 """Batches made in other processes, in order."""
 
 import collections
+import contextlib
+import errno
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -15,6 +17,7 @@ from mmjax.core import Batch, UserError
 from mmjax.data.parcel import Parcel, wrapped
 
 _make: Any = None  # what this process makes batches with, once it is one of the pool
+_paths: collections.deque[str] = collections.deque(maxlen=64)  # of what this process made last
 
 
 class Maker(Protocol):
@@ -44,9 +47,17 @@ class Batches(Iterator[Batch]):
         try:
             parcel, news = self._pending.popleft().result()
         except BrokenProcessPool:
+            for process in list((self._pool._processes or {}).values()):  # which do not hear a gentler word
+                process.kill()
             raise UserError(
                 "the processes that read the data ended: there was not enough memory, or the script that was run does "
                 'not keep its work under `if __name__ == "__main__":`; mend that or set run.workers to 0'
+            ) from None
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise UserError(
+                "run.workers: there is no room in /dev/shm for the batches; make it larger or set run.workers to 0"
             ) from None
         self._fill()
         self._make.hear(news)
@@ -97,10 +108,11 @@ def _broken() -> Future:
 
 
 def _begin(make: Maker) -> None:
-    """What a process does first: keep what it makes batches with, leave Ctrl-C to its parent and end with it."""
+    """What a process does first: keep what it makes batches with, leave signals to its parent and end with it."""
     global _make
     _make = make
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # schedulers send it to all, and the parent saves before it leaves
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_outlive, args=(parent.sentinel,), daemon=True).start()
@@ -108,8 +120,13 @@ def _begin(make: Maker) -> None:
 
 def _outlive(parent: int) -> None:
     multiprocessing.connection.wait([parent])
+    for path in list(_paths):
+        with contextlib.suppress(OSError):  # of most, which the parent had opened
+            os.unlink(path)
     os._exit(1)
 
 
 def _made(k: int) -> tuple[Parcel, Any]:
-    return wrapped(_make(k)), _make.news()
+    parcel = wrapped(_make(k))
+    _paths.append(parcel.path)
+    return parcel, _make.news()

@@ -26,4 +26,6 @@ def _gelu_jvp(primals, tangents):
 
 def _below(values: Array) -> Array:
     """How much of a normal distribution lies below."""
+    if values.dtype.itemsize < 4:  # 1 + erf would lose what is left of small shares
+        return _below(values.astype(jnp.float32)).astype(values.dtype)
     return 0.5 * (1 + jax.lax.erf(values * values.dtype.type(math.sqrt(0.5))))

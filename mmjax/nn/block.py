@@ -122,6 +122,8 @@ class Block(linen.Module):
         """Experts, of which tokens that may not look at themselves, as padding, ask none."""
         mixture = Mixture(**plain.common(Mixture, self), ratio=self.mlp, name="mixture")
         if isinstance(allowed, masks.Among):
+            if allowed.segments is not None and self.capacity:
+                raise UserError(f"capacity={self.capacity} of experts would be shared by what packs a row; set it to 0")
             real = allowed.mask
         elif allowed is None or allowed.shape[2] != allowed.shape[3]:  # all real, or one after the other from a cache
             real = None

@@ -14,10 +14,10 @@ class Mixture(linen.Module):
     """Each token goes through ``chosen`` of ``experts`` MLPs, weighed by a router (Shazeer et al., 2017,
     https://arxiv.org/abs/1701.06538; Fedus et al., 2021, https://arxiv.org/abs/2101.03961).
 
-    An expert takes at most ``capacity`` times its even share of a row's tokens, first choices before second ones and
-    early tokens before late; those beyond pass by unchanged, as 0. A ``capacity`` of 0 is room for all. Shares of
-    several chosen add up to 1; a single one is weighed by its probability, so that the router learns. ``balance``
-    times the loss of Fedus et al., which is 1 where all experts are asked equally often, goes to collection
+    An expert takes at most ``capacity`` times its even share of a row's tokens, early tokens before late, so that none
+    hangs on those after it; those beyond pass by unchanged, as 0. Padding counts in the length of a row. A ``capacity``
+    of 0 is room for all. Shares of several chosen add up to 1; a single one is weighed by its probability, so that the
+    router learns. ``balance`` times the loss of Fedus et al., which is 1 where all experts are asked equally often, goes to collection
     ``losses``. The router is in float32. Kernels are stacked by expert under ``experts`` (``e d h``), so that a
     sharding rule can lay experts apart; the places ``gathered``, ``dispatched``, ``returned`` and ``collected`` are
     where tokens travel then.
@@ -114,8 +114,8 @@ def _slots(chosen: Int[Array, "b n k"], mask: Bool[Array, "b n"], *, experts: in
     """Which of the ``experts * room`` slots of its row each choice gets; -1 for none."""
     b, n, k = chosen.shape
     wanted = jax.nn.one_hot(chosen, experts, dtype=jnp.int32) * mask[:, :, None, None]
-    queue = wanted.swapaxes(1, 2).reshape(b, k * n, experts)  # first choices of all tokens, then second ones
-    before = jnp.sum((jnp.cumsum(queue, axis=1) - queue) * queue, axis=-1).reshape(b, k, n).swapaxes(1, 2)
+    queue = wanted.reshape(b, n * k, experts)  # token by token: what comes later takes nobody's place
+    before = jnp.sum((jnp.cumsum(queue, axis=1) - queue) * queue, axis=-1).reshape(b, n, k)
     return jnp.where(mask[..., None] & (before < room), chosen * room + before, -1)
 
 

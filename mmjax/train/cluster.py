@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from mmjax.core import UserError
+from mmjax.train.signals import Interrupted
 
 _STOPPED = "mmjax/stopped"
 _PATIENCE = 0.5  # seconds between two looks
@@ -32,8 +33,10 @@ def join(coordinator: str = "", processes: int = 0, process: int = -1) -> None:
         "num_processes": processes or _number("JAX_NUM_PROCESSES"),
         "process_id": process if process >= 0 else _number("JAX_PROCESS_ID", "JOB_COMPLETION_INDEX"),
     }
-    if told["num_processes"] == 1 or not (told["coordinator_address"] or _known()):
-        if processes > 1 or process >= 0:
+    if told["num_processes"] == 1:
+        return
+    if not (told["coordinator_address"] or _known()):
+        if processes or process >= 0:
             raise UserError("--processes and --process want --coordinator HOST:PORT, where process 0 listens")
         return
     try:
@@ -96,6 +99,8 @@ def together() -> Iterator[None]:
     watch.start()
     try:
         yield
+    except Interrupted:  # all of them agreed on it
+        raise
     except Exception as error:
         if heard.is_set():  # what fails now fails because the others leave
             watch.join()
@@ -105,6 +110,7 @@ def together() -> Iterator[None]:
         raise
     finally:
         done.set()
+        watch.join()
 
 
 def _watch(client: Any, done: threading.Event, heard: threading.Event) -> None:

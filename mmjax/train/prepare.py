@@ -164,8 +164,11 @@ def _check_places(field: Any, part: Any, where: str) -> None:
     align, tokens = getattr(field, "align", None), getattr(part, "tokens", None)
     if align is None or tokens is None or field.kind not in ("audio", "sensor", "video"):
         return
-    stride = bisect.bisect(range(1, 1 << 24), 1, key=tokens)  # how many units still make one token
-    if align % stride:
+    try:
+        stride = bisect.bisect(range(1, 1 << 24), 1, key=tokens)  # how many units still make one token
+    except TypeError:  # of more sizes than one: it takes no packed rows, and says so itself
+        return
+    if stride and align % stride:
         raise UserError(
             f"{where} makes one token of {stride} units, but packed examples begin at multiples of {align}; "
             f"set align of datasets.Packed to {stride}"

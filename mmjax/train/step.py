@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import linen
 
-from mmjax.core import LOSSES, Batch, Mean, Outputs, modality
+from mmjax.core import LOSSES, Batch, Mean, Outputs, UserError, modality
 from mmjax.train.activation import Placed
 from mmjax.train.state import TrainState
 
@@ -41,6 +41,8 @@ def make_step(
     the gradients of micro-batches, each over the whole batch's count, add up to the whole batch's. What layers want
     small themselves, as a mixture an even use of its experts, is a loss named "layers", the mean of micro-batches.
     """
+    if LAYERS in objectives:
+        raise UserError(f"objectives: {LAYERS!r} is what layers want small themselves; choose another name")
     weights = {LAYERS: 1.0} | {name: objective.weight for name, objective in objectives.items()}
 
     def forward(params: Any, variables: Any, batch: Batch, key: jax.Array, counts: Mapping[str, jax.Array]):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmjax import nn
-from mmjax.core import UserError
+from mmjax.core import Tokens, UserError
 
 
 def made(mixture, *, b=2, n=6, d=8, seed=0):
@@ -15,7 +15,7 @@ def made(mixture, *, b=2, n=6, d=8, seed=0):
 
 
 def by_hand(params, values, mask, *, chosen, room):
-    """A loop over choices and tokens, in float64."""
+    """A loop over tokens and choices, in float64."""
     params = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
     values, out = np.asarray(values, np.float64), np.zeros(values.shape)
     up, down = params["experts"]["up"], params["experts"]["down"]
@@ -24,8 +24,8 @@ def by_hand(params, values, mask, *, chosen, room):
         shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         order = np.argsort(-shares, axis=1)[:, :chosen]
         taken = np.zeros(shares.shape[1], int)
-        for choice in range(chosen):
-            for token in range(len(values[row])):
+        for token in range(len(values[row])):
+            for choice in range(chosen):
                 e = order[token, choice]
                 if not mask[row, token] or taken[e] == room:
                     continue
@@ -56,6 +56,24 @@ def test_masked_tokens_take_nobodys_place():
     )
     np.testing.assert_array_equal(one, other)
     assert not np.any(one[0, 3:])
+
+
+def test_what_comes_later_changes_nothing_and_packed_rows_want_room_for_all():
+    trunk = nn.Trunk(depth=1, heads=2, experts=4, causal=True)
+    values = jax.random.normal(jax.random.key(0), (1, 16, 8))
+    later = values.at[:, 8:].add(jax.random.normal(jax.random.key(1), (1, 8, 8)))
+    mask = jnp.ones((1, 16), bool)
+    params = trunk.init(jax.random.key(2), Tokens(values, mask), train=False)["params"]
+
+    def said(trunk, values, segments=None):
+        return trunk.apply({"params": params}, Tokens(values, mask, segments), train=False).values
+
+    np.testing.assert_allclose(said(trunk, values)[:, :8], said(trunk, later)[:, :8], atol=1e-6)
+    segments = jnp.repeat(jnp.array([[1, 2]]), 8, axis=1)
+    with pytest.raises(UserError, match="of experts would be shared"):
+        said(trunk, values, segments)
+    roomy = trunk.clone(capacity=0.0)
+    np.testing.assert_allclose(said(roomy, values, segments)[:, :8], said(roomy, later, segments)[:, :8], atol=1e-6)
 
 
 def test_balance_is_one_where_all_are_asked_alike_and_pulls_there():

@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmjax.core import UserError
+from mmjax.train import cluster
+
 HOUSE = Path(__file__).parents[2]
 
 
@@ -121,6 +124,12 @@ def test_a_mistake_in_one_process_ends_all(recipe, tmp_path, when):
     assert f"mmjax: process 1: {missing if when == 'before' else ''}" in said[0] and told in said[0]
     assert told in said[1] and "Traceback" not in said[0] + said[1]
     assert time.monotonic() - begun < 300  # and not when some heartbeat is missed
+
+
+def test_one_process_needs_no_other():
+    cluster.join("localhost:1", 1, 0)
+    with pytest.raises(UserError, match="want --coordinator"):
+        cluster.join("", 2, 0)
 
 
 def test_processes_that_cannot_meet_are_told(recipe):

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Hosts that ssh reaches, without a scheduler: tools/launch/hosts.sh "host-a host-b" RECIPE.py [--FIELD VALUE ...]
-# The first host listens for the others. SHELL_TO (ssh) starts a command on a host. Ctrl-C stops them all.
+# The first host listens for the others. SHELL_TO (ssh) starts a command on a host. Ctrl-C leaves them;
+# end one of them, and the others end too.
 set -euo pipefail
 
 read -ra hosts <<< "$1"

@@ -41,10 +41,6 @@ class Packed:
     def read(self, row: Row) -> Example:
         return self.field.read(row)
 
-    def place(self, example: Example) -> int:
-        """How many units of a row it takes."""
-        return 0 if example is None else -(-self.field.units(example) // self.align) * self.align
-
     def batch(self, examples: Sequence[Any] | np.ndarray) -> Signal:
         if isinstance(examples, np.ndarray) or not any(isinstance(row, list) for row in examples):
             return self._alone(self.field.batch(examples))
@@ -66,7 +62,6 @@ class Packed:
         kind = self.field.batch([None])
         places = getattr(self.field, "places", None)
         shape = (len(rows), self.length)
-        values = np.zeros((*shape, *kind.values.shape[2:]), kind.values.dtype)
         mask, segments = np.zeros(shape, bool), np.zeros(shape, np.int32)
         positions = np.zeros((*shape, *(() if places is None else (2,))), np.int32)
         held, starts, numbers, at = [], [], [], []
@@ -86,6 +81,8 @@ class Packed:
                 numbers.append(number)
                 at.append(np.arange(len(laid)) if places is None else places(example))
                 start += -(-len(laid) // self.align) * self.align
+        dtype = np.result_type(kind.values.dtype, *{laid.dtype for laid in held})
+        values = np.zeros((*shape, *kind.values.shape[2:]), dtype)
         if held:
             lengths = np.array([len(laid) for laid in held])
             where = np.concatenate([np.arange(start, start + n) for start, n in zip(starts, lengths, strict=True)])

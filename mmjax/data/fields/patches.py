@@ -75,7 +75,9 @@ class Patches:
         return rows * self.patch, columns * self.patch
 
     def batch(self, examples: Sequence[np.ndarray | None] | np.ndarray) -> Signal:
-        values = np.zeros((len(examples), *self.shape), np.float32 if self.mean else np.uint8)
+        kinds = {example.dtype for example in examples if example is not None}
+        raw = not self.mean and kinds <= {np.dtype(np.uint8)}
+        values = np.zeros((len(examples), *self.shape), np.uint8 if raw else np.float32)
         mask = np.zeros(values.shape[:2], bool)
         positions = np.zeros((*mask.shape, 2), np.int32)
         for i, example in enumerate(examples):

@@ -176,6 +176,19 @@ def test_best_fit_fills_rows_and_never_overfills_them(most):
     assert most > 3 or len(rows.counts) < 1.05 * len(lengths) / 3
 
 
+def test_numbers_that_are_no_pixels_stay_as_they_are():
+    pictures, clips = fields.Patches("picture", patch=2, most=4, channels=3), fields.Video("clip", frames=2, size=4, channels=3)
+    picture, clip = np.full((4, 4, 3), 0.7, np.float32), np.full((2, 4, 4, 3), 0.7, np.float32)
+    for field, example in (
+        (pictures, picture),
+        (fields.Packed(pictures, 8), [picture]),
+        (fields.Packed(clips, 8), [clip]),
+    ):
+        signal = field.batch([example])
+        assert signal.values.dtype == np.float32
+        np.testing.assert_allclose(signal.values[signal.mask], 0.7, rtol=1e-6)
+
+
 def test_several_modalities_are_dealt_out_evenly():
     rng = np.random.default_rng(0)
     lengths = rng.integers(0, 60, (3000, 5))

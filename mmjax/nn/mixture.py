@@ -17,10 +17,10 @@ class Mixture(linen.Module):
     An expert takes at most ``capacity`` times its even share of a row's tokens, early tokens before late, so that none
     hangs on those after it; those beyond pass by unchanged, as 0. Padding counts in the length of a row. A ``capacity``
     of 0 is room for all. Shares of several chosen add up to 1; a single one is weighed by its probability, so that the
-    router learns. ``balance`` times the loss of Fedus et al., which is 1 where all experts are asked equally often, goes to collection
-    ``losses``. The router is in float32. Kernels are stacked by expert under ``experts`` (``e d h``), so that a
-    sharding rule can lay experts apart; the places ``gathered``, ``dispatched``, ``returned`` and ``collected`` are
-    where tokens travel then.
+    router learns. ``balance`` times the loss of Fedus et al., which is 1 where all experts are asked equally often,
+    goes to collection ``losses``. The router is in float32. Kernels are stacked by expert under ``experts``
+    (``e d h``), so that a sharding rule can lay experts apart; the places ``gathered``, ``dispatched``, ``returned``
+    and ``collected`` are where tokens travel then.
 
     Raises UserError where so many cannot be chosen.
     """

@@ -52,6 +52,7 @@ def compiled(trunk, settings):
     mesh = settings.build() if settings else Mesh(data=1).build(jax.devices()[:1])
     settings = settings or Mesh()
     model, given = activation.Placed(trunk, mesh, settings), tokens()
+    given = given.replace(segments=None) if trunk.experts else given  # whose capacity packed documents would share
     params = trunk.init(jax.random.key(0), given, train=False)["params"]
     places = jax.tree.map(lambda s: jax.NamedSharding(mesh, s), sharding.specs({"trunk": params}, mesh, settings))
 

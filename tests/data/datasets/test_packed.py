@@ -177,7 +177,8 @@ def test_best_fit_fills_rows_and_never_overfills_them(most):
 
 
 def test_numbers_that_are_no_pixels_stay_as_they_are():
-    pictures, clips = fields.Patches("picture", patch=2, most=4, channels=3), fields.Video("clip", frames=2, size=4, channels=3)
+    pictures = fields.Patches("picture", patch=2, most=4, channels=3)
+    clips = fields.Video("clip", frames=2, size=4, channels=3)
     picture, clip = np.full((4, 4, 3), 0.7, np.float32), np.full((2, 4, 4, 3), 0.7, np.float32)
     for field, example in (
         (pictures, picture),

@@ -207,6 +207,18 @@ def _train(words: list[str]) -> Options:
     return Options(verb="train", recipe=recipe, overrides=overrides, help=wants_help, **given)
 
 
+def _closed(parser: Parser, words: list[str], name: str) -> tuple[str, Options]:
+    """The first word and the flags of a verb that has no more flags than it says."""
+    what, rest, wants_help = _first(parser, words, name)
+    if wants_help:
+        parser.print_help()
+        sys.exit(0)
+    options, unknown = parser.parse_known_args(rest)
+    if unknown:
+        parser.unknown(unknown)
+    return what, options
+
+
 def _company(parser: Parser) -> None:
     """Flags of one of several processes."""
     parser.add_argument("--coordinator", metavar="HOST:PORT", default="", help="where process 0 of several listens")
@@ -296,13 +308,7 @@ def _pack(words: list[str]) -> Options:
     parser.add_argument("--form", metavar="FORM", default="decoded", help="decoded, or files: each as it is")
     parser.add_argument("--rows", metavar="N", type=int, default=0, help="rows of a shard (about 64 MB of them)")
     parser.add_argument("--on_bad_row", metavar="WAY", default="stop", help="stop, or quarantine: left out and listed")
-    manifest, rest, wants_help = _first(parser, words, "MANIFEST")
-    if wants_help:
-        parser.print_help()
-        sys.exit(0)
-    options, words = parser.parse_known_args(rest)
-    if words:
-        parser.unknown(words)
+    manifest, options = _closed(parser, words, "MANIFEST")
     return Options(verb="pack", what=manifest, **vars(options))
 
 
@@ -312,13 +318,7 @@ def _evaluate(words: list[str]) -> Options:
     parser.add_argument(
         "--where", metavar="COLUMN=VALUE", nargs="+", action="extend", default=[], help="only rows with these values"
     )
-    workdir, rest, wants_help = _first(parser, words, "DIR")
-    if wants_help:
-        parser.print_help()
-        sys.exit(0)
-    options, words = parser.parse_known_args(rest)
-    if words:
-        parser.unknown(words)
+    workdir, options = _closed(parser, words, "DIR")
     if options.data is None:
         parser.error("--data MANIFEST is missing")
     where = dict(pair(text, parser, "--where") for text in options.where)
@@ -339,13 +339,7 @@ def _generate(words: list[str]) -> Options:
     parser.add_argument("--beams", metavar="N", type=int, default=0, help="search with so many beams instead")
     parser.add_argument("--stop", metavar="TEXT", action="append", default=[], help="ends there; may be repeated")
     parser.add_argument("--seed", metavar="N", type=int, default=0)
-    workdir, rest, wants_help = _first(parser, words, "DIR")
-    if wants_help:
-        parser.print_help()
-        sys.exit(0)
-    options, words = parser.parse_known_args(rest)
-    if words:
-        parser.unknown(words)
+    workdir, options = _closed(parser, words, "DIR")
     if not options.prompt:
         parser.error("--prompt TEXT is missing")
     return Options(verb="generate", workdir=workdir, **vars(options))

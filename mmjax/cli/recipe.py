@@ -43,7 +43,7 @@ def _guarded(path: str, act: Callable[[], Any]) -> Any:
     """``act()``, where a mistake that the recipe's author can mend becomes one line. Deeper ones pass."""
     try:
         return act()
-    except Exception as error:
+    except Exception as error:  # a recipe is Python and can raise anything; what is not its own goes on
         reason = _reason(path, error)
         if reason is None:
             raise

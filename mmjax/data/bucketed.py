@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from mmjax.core import Batch, UserError
+from mmjax.data.arranged import Arranged
 from mmjax.data.examples import Examples
 from mmjax.data.joined import Joined
 from mmjax.data.order import BLOCK, Drawn, Mixed, Shuffled
 from mmjax.data.schema import Schema
 
 
-class Bucketed(Sequence[dict[str, dict[str, np.ndarray | None]]]):
+class Bucketed(Arranged):
     """``examples`` of which a stream puts those of about one length into a batch; for all else it is they.
 
     lengths: the buckets of each modality, as many of each, the shortest first; an example is in the first bucket
@@ -23,7 +24,8 @@ class Bucketed(Sequence[dict[str, dict[str, np.ndarray | None]]]):
     """
 
     def __init__(self, examples: Examples | Joined, schema: Schema, lengths: Mapping[str, Sequence[int]], batch: int):
-        self.schema, self._examples, self._lengths, self._batch = schema, examples, dict(lengths), batch
+        super().__init__(examples, schema)
+        self._lengths, self._batch = dict(lengths), batch
         if isinstance(examples, Joined) and examples.weights:
             raise UserError("datasets.Bucketed: buckets would undo the weights of datasets.Mixture; leave weights out")
         units = examples.units()
@@ -36,17 +38,6 @@ class Bucketed(Sequence[dict[str, dict[str, np.ndarray | None]]]):
         self._schemas = [
             _shortened(schema, {name: room[i] for name, room in lengths.items()}) for i in range(len(rooms))
         ]
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "_examples":
-            raise AttributeError(name)
-        return getattr(self._examples, name)
-
-    def __len__(self) -> int:
-        return len(self._examples)
-
-    def __getitem__(self, i: Any) -> Any:
-        return self._examples[i]
 
     def order(self, seed: int) -> "_Order":
         """What a stream holds at each place: every batch's places have examples of one bucket."""

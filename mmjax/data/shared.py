@@ -9,13 +9,14 @@ import numpy as np
 
 from mmjax.core import Batch, UserError
 from mmjax.data import packing
+from mmjax.data.arranged import Arranged
 from mmjax.data.examples import Examples
 from mmjax.data.joined import Joined
 from mmjax.data.order import Drawn, Mixed, Packed
 from mmjax.data.schema import Schema
 
 
-class Shared(Sequence[dict[str, dict[str, np.ndarray | None]]]):
+class Shared(Arranged):
     """``examples`` of which a stream packs several into each row, at most ``most``; for all else it is they.
 
     How long each example is has to be known beforehand, so what is not in memory, and not in records that tell it, is
@@ -23,21 +24,11 @@ class Shared(Sequence[dict[str, dict[str, np.ndarray | None]]]):
     """
 
     def __init__(self, examples: Examples | Joined, schema: Schema, most: int):
-        self.schema, self._examples, self._most = schema, examples, most
+        super().__init__(examples, schema)
+        self._most = most
         self._fields: dict[str, Any] = dict(schema.inputs)
         parts = list(examples.parts.values()) if isinstance(examples, Joined) else [examples]
         self._packed = [self._pack(part) for part in parts]
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "_examples":
-            raise AttributeError(name)
-        return getattr(self._examples, name)
-
-    def __len__(self) -> int:
-        return len(self._examples)
-
-    def __getitem__(self, i: Any) -> Any:
-        return self._examples[i]
 
     def order(self, seed: int) -> Packed | Mixed:
         """What a stream holds at each place: a packed row."""

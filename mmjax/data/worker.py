@@ -83,9 +83,9 @@ class Batches(Iterator[Batch]):
                 self._pending.append(self._pool.submit(_made, self._next))
             except BrokenProcessPool:
                 self._pending.append(_broken())
-            except Exception as error:
+            except Exception as error:  # of what cannot be sent; PicklingError has a name alone, for no pickle comes in
                 if not isinstance(error, AttributeError | TypeError) and type(error).__name__ != "PicklingError":
-                    raise  # anything but what Python says of what it cannot send
+                    raise
                 reason = " ".join(str(error).split())[:120]
                 raise UserError(
                     f"run.workers: these data cannot go to other processes ({reason}); set it to 0"

@@ -101,7 +101,7 @@ def together() -> Iterator[None]:
         yield
     except Interrupted:  # all of them agreed on it
         raise
-    except Exception as error:
+    except Exception as error:  # whatever it is, the others hear of it, and it goes on
         if heard.is_set():  # what fails now fails because the others leave
             watch.join()
         said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

@@ -80,7 +80,7 @@ def _source(builder: Any, name: str, split: str) -> Source:
     skip = {key: tfds.decode.SkipDecoding() for key, feature in features.items() if _kind(feature) == "Image"}
     try:
         data = builder.as_data_source(split=split, decoders=skip)
-    except (ValueError, NotImplementedError, ImportError, OSError) as error:
+    except (ValueError, NotImplementedError, ImportError, OSError) as error:  # no such split, no reader at random
         raise UserError(f"{name}: TFDS cannot read split {split!r} ({' '.join(str(error).split())})") from None
     if not len(data):
         raise UserError(f"{name} has no rows in split {split!r}")

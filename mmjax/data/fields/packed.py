@@ -13,17 +13,10 @@ Example = np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Packed:
-    """A modality of which a row holds ``length`` units: the examples of a row beside each other, in segments 1, 2, ...
-
-    Each begins at a multiple of ``align`` units. A row is given as a list of examples; an example that is given
-    alone has a row of its own, as long as ``field`` says. Positions count from 0 in each segment. For all
-    else it is ``field``.
-    """
+class _Around:
+    """``field``, but for what a subclass says otherwise."""
 
     field: Any
-    length: int
-    align: int = 1
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "field":
@@ -34,12 +27,25 @@ class Packed:
     def columns(self) -> tuple[str, ...]:
         return self.field.columns
 
+    def read(self, row: Row) -> Example:
+        return self.field.read(row)
+
+
+@dataclasses.dataclass(frozen=True)
+class Packed(_Around):
+    """A modality of which a row holds ``length`` units: the examples of a row beside each other, in segments 1, 2, ...
+
+    Each begins at a multiple of ``align`` units. A row is given as a list of examples; an example that is given
+    alone has a row of its own, as long as ``field`` says. Positions count from 0 in each segment. For all
+    else it is ``field``.
+    """
+
+    length: int
+    align: int = 1
+
     @property
     def shape(self) -> tuple[int, ...]:
         return self.field.shape
-
-    def read(self, row: Row) -> Example:
-        return self.field.read(row)
 
     def batch(self, examples: Sequence[Any] | np.ndarray) -> Signal:
         if isinstance(examples, np.ndarray) or not any(isinstance(row, list) for row in examples):
@@ -94,30 +100,17 @@ class Packed:
 
 
 @dataclasses.dataclass(frozen=True)
-class Several:
+class Several(_Around):
     """A target of which a row has one for each of up to ``most`` examples; for all else it is ``field``.
 
     An example that is given alone has its answer alone.
     """
 
-    field: Any
     most: int
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "field":
-            raise AttributeError(name)
-        return getattr(self.field, name)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.field.columns
 
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.most, *self.field.shape)
-
-    def read(self, row: Row) -> Example:
-        return self.field.read(row)
 
     def batch(self, examples: Sequence[Any] | np.ndarray) -> Signal:
         if isinstance(examples, np.ndarray) or not any(isinstance(row, list) for row in examples):

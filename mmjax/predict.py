@@ -1,6 +1,7 @@
 """Answers from a trained run, for rows that may lack anything."""
 
 import contextlib
+import functools
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,13 +11,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from mmjax import metrics
 from mmjax.core import UserError
 from mmjax.core.rows import alone
 from mmjax.data import pipeline
 from mmjax.data.examples import Examples, unlabelled
+from mmjax.data.fields import Reply
 from mmjax.data.schema import Schema
 from mmjax.data.sources import BadRow, Row, Source, nearest, read
 from mmjax.train.folder import Folder
+from mmjax.train.prepare import parts
 
 Record = dict[str, Any]
 
@@ -31,8 +35,9 @@ class Predictor:
 
     ``row`` counts from 0; ``id`` is the row's cell in a column of that name, else its first file, else its
     place. A class has as value its name, several labels a list of those that are more likely than not, a
-    number itself in its own unit. A row that has nothing at all gets None for every value. Paths in a
-    manifest are relative to it; elsewhere they are as given.
+    number itself in its own unit, an answer to a prompt its words, at each place the likeliest (``mmjax.generate`` has
+    other ways). A row that has nothing at all gets None for every value. Paths in a manifest are relative to it;
+    elsewhere they are as given.
     """
 
     def __init__(
@@ -46,11 +51,13 @@ class Predictor:
         self.schema, self.batch, self._tell = schema, batch, tell
         self._targets = dict(targets or {})
         self._weights = weights
-        heads = getattr(model, "heads", None) or {}
-        self._streams = {name: getattr(head, "stream", "") for name, head in heads.items()}
+        self._inputs = unlabelled(schema).inputs
+        self._streams = {name: getattr(head, "stream", "") for name, head in parts(model, "heads").items()}
         # Compiled twice at most: for one row, and for a batch, the last of which is padded with empty rows.
         said = alone if schema.packed else dict
         self._heads = jax.jit(lambda weights, inputs: said(model.apply(weights, inputs, train=False).heads))
+        if any(isinstance(field, Reply) for field in schema.targets.values()):
+            self._heads = jax.jit(lambda weights, inputs: self._replies(model, weights, inputs))
 
     @classmethod
     def load(
@@ -63,7 +70,8 @@ class Predictor:
         """
         folder = Folder(Path(workdir), allow)
         experiment, schema = folder.experiment(), folder.schema()
-        if hasattr(experiment.model, "continued"):
+        answers = any(isinstance(field, Reply) for field in schema.targets.values())
+        if hasattr(experiment.model, "continued") and not answers:
             raise UserError(f"{workdir} is a model that continues texts; use `mmjax generate`")
         return cls(experiment.model, schema, folder.weights(), targets=experiment.answers, batch=batch, tell=tell)
 
@@ -91,14 +99,14 @@ class Predictor:
         for name, value in parts.items():
             if name not in self.schema.inputs:
                 raise UserError(f"this run has no modality {name!r}{nearest(name, self.schema.inputs)}")
-            columns = self.schema.inputs[name].columns
+            columns = self._inputs[name].columns
             given = value if isinstance(value, Mapping) else {columns[0]: value}
             for column in given:
                 if column not in columns:
                     raise UserError(f"{name} has no column {column!r}{nearest(column, columns)}")
             cells |= given
             try:
-                self.schema.inputs[name].read(Row(given, name, 1))
+                self._inputs[name].read(Row(given, name, 1))
             except BadRow as bad:
                 raise UserError(f"{name}: {bad.reason}") from None
         return Source("the example", tuple(cells), [Row(cells, "the example", 1)])
@@ -134,15 +142,22 @@ class Predictor:
                     missing = [name for name, signal in batch.inputs.items() if not signal.mask[i].any()]
                     silent = {name: self._silent(name, missing, batch.inputs) for name in fields}
                     for name in (name for name in fields if not silent[name]):
-                        if not np.isfinite(heads[name][i]).all():
+                        if not all(np.isfinite(leaf[i]).all() for leaf in jax.tree.leaves(heads[name])):
                             raise UserError(
                                 f"head {name!r} gives NaN or infinity for {examples.where(int(numbers[i]))}; "
                                 "the run has diverged, train it with a lower learning rate"
                             )
-                    yield {name: _value(fields[name], heads[name][i], silent[name]) for name in fields}, missing
+                    own = jax.tree.map(lambda leaf, i=i: leaf[i], heads)
+                    yield {name: _value(fields[name], own[name], silent[name]) for name in fields}, missing
+
+    def _replies(self, model: Any, weights: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Words and how sure they are together, by the head that answers prompts."""
+        field, apply = self._field(model.head), functools.partial(model.apply, weights, train=False)
+        own = {"stream": model.stream, "head": model.head, "tokens": field.prompt.reply, "end": field.tokenizer.end}
+        return {model.head: metrics.replies(apply, inputs, **own)}
 
     def _silent(self, head: str, missing: list[str], inputs: Mapping[str, Any]) -> bool:
-        """Whether a row has nothing that a head reads."""
+        """Whether a row has nothing that a head reads; one that continues words has nothing without words."""
         stream = self._streams.get(head, "")
         return stream in missing if stream else len(missing) == len(inputs)
 
@@ -151,10 +166,13 @@ class Predictor:
         return self.schema.targets.get(self._targets.get(head, head))
 
 
-def _value(field: Any, output: np.ndarray, nothing: bool) -> Record:
+def _value(field: Any, output: Any, nothing: bool) -> Record:
     """What one head says about one row."""
     if nothing:
         return {"value": None, "probability": None, "probabilities": None}
+    if isinstance(field, Reply):
+        words, sure = output
+        return {"value": field.tokenizer.decode(words), "probability": float(sure), "probabilities": None}
     if field.kind == "number":
         return {"value": float(field.restore(output)), "probability": None, "probabilities": None}
     output = np.asarray(output, np.float64)[: len(field.names)]

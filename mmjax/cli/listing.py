@@ -29,8 +29,8 @@ def flags(experiment: Any, *, about: str) -> RenderableType:
 def modalities(schema: Any) -> Iterator[tuple[str, str, bool]]:
     """How each modality of a run is given on the command line: name, metavar, whether it takes several words."""
     for name, field in schema.inputs.items():
-        several = field.kind == "table"
-        yield name, "COLUMN=VALUE" if several else "TEXT" if field.kind == "text" else "FILE", several
+        several = field.kind == "table" or (field.kind == "prompt" and len(field.asked) > 1)
+        yield name, "COLUMN=VALUE" if several else "TEXT" if field.kind in ("text", "prompt") else "FILE", several
 
 
 def _kind(annotation: Any) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from mmjax.core import Batch, Signal, UserError
 from mmjax.data.column import Column
 from mmjax.data.fields.field import Field
+from mmjax.data.fields.prompt import Prompt
 from mmjax.data.order import Drawn, Shuffled
 from mmjax.data.schema import Schema
 from mmjax.data.sources import BadRow, Lazy, Row, Rows, Source, fatal, nearest, taken
@@ -296,5 +297,6 @@ def _lacks(source: Source, inputs: Mapping[str, Field]) -> tuple[str, ...]:
 
 
 def unlabelled(schema: Schema) -> Schema:
-    """The schema without targets, for rows whose answers are asked for."""
-    return dataclasses.replace(schema, targets={})
+    """The schema without targets and answers, for rows whose answers are asked for."""
+    inputs = {name: field.asking() if isinstance(field, Prompt) else field for name, field in schema.inputs.items()}
+    return dataclasses.replace(schema, inputs=inputs, targets={})

@@ -7,7 +7,20 @@ from mmjax.metrics.difference import paired
 from mmjax.metrics.language import Language
 from mmjax.metrics.multilabel import MultiLabel
 from mmjax.metrics.regression import Regression
+from mmjax.metrics.reply import Replies, replies
 from mmjax.metrics.rows import gather
 from mmjax.metrics.sentence import sentences
 
-__all__ = ["Classification", "Crossed", "Language", "MultiLabel", "Regression", "Rows", "gather", "paired", "sentences"]
+__all__ = [
+    "Classification",
+    "Crossed",
+    "Language",
+    "MultiLabel",
+    "Regression",
+    "Replies",
+    "Rows",
+    "gather",
+    "paired",
+    "replies",
+    "sentences",
+]

@@ -1,6 +1,7 @@
 """Evaluation: every example exactly once, on any number of devices, with intervals."""
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from typing import Any
@@ -35,18 +36,28 @@ def standard(
 
 
 def make_gather(
-    model: linen.Module | Placed, measures: Mapping[str, Any], mesh: jax.sharding.Mesh, *, packed: bool = False
-) -> Callable[..., Any]:
+    model: linen.Module | Placed, measures: Mapping[str, Any], mesh: jax.sharding.Mesh, *, packed: bool = False,
+    targets: Mapping[str, Any] | None = None,
+) -> Callable[..., Any]:  # fmt: skip
     """``(weights, batch, keep) -> rows by head``, compiled once; ``keep``: by modality, is it to be seen?
 
-    packed: the model was made for rows of several examples; here each has one.
+    packed: the model was made for rows of several examples; here each has one. targets: their fields, for measures
+    that ask the model more than once (``said``).
     """
+
+    fields = targets or {}
 
     def gather(weights: Any, batch: Batch, keep: Mapping[str, jax.Array]) -> dict[str, Any]:
         inputs = {name: s.replace(mask=s.mask & keep[name]) for name, s in batch.inputs.items()}
         outputs: Any = model.apply(weights, inputs, train=False)
         outputs = outputs.replace(heads=alone(outputs.heads)) if packed else outputs
-        return {name: measure(outputs, batch) for name, measure in measures.items()}
+        asked = batch.replace(inputs=inputs)
+        return {
+            name: measure.said(functools.partial(model.apply, weights, train=False), asked, fields[measure.target])
+            if hasattr(measure, "said")
+            else measure(outputs, batch)
+            for name, measure in measures.items()
+        }
 
     return jax.jit(gather, out_shardings=sharding.replicated(mesh))
 
@@ -70,7 +81,7 @@ class Evaluation:
         self.rows: dict[str, Any] = {}
         self.mesh = mesh
         self._batch = place.padded(min(batch, len(examples)), mesh)
-        self.gather = make_gather(model, measures, mesh, packed=schema.packed)
+        self.gather = make_gather(model, measures, mesh, packed=schema.packed, targets=schema.targets)
 
     def __call__(self, weights: Any, *, intervals: bool = True) -> dict[str, Any]:
         """``{"count": n, "heads": {head: metrics}}``, JSON-ready."""
@@ -115,6 +126,8 @@ class Evaluation:
     def facts(self, measure: Any) -> dict[str, Any]:
         """What a metric has to know of its target: names of classes, the scale of numbers, bytes of words."""
         field = self.schema.targets[measure.target]
+        if hasattr(measure, "said"):
+            return {"field": field, "row": self.examples.row}
         if field.kind == "words":
             return {"sizes": field.tokenizer.sizes()}
         return {"scale": (field.mean, field.std)} if field.kind == "number" else {"names": field.names}

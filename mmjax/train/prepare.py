@@ -99,7 +99,8 @@ def fitted(experiment: Experiment) -> Any:
     One that nothing encodes must not count as seen: modality dropout might spare it alone.
     """
     schema, encoders = experiment.data.fit(), parts(experiment.model, "encoders")
-    return schema.only(encoders, reason="the model has no encoder for it") if encoders else schema
+    read = {*encoders, getattr(experiment.model, "stream", "")}  # what a decoder reads itself needs no encoder
+    return schema.only(read, reason="the model has no encoder for it") if encoders else schema
 
 
 def check_sizes(model: linen.Module, schema: Any, targets: Mapping[str, str] | None = None) -> None:
@@ -186,10 +187,22 @@ def _fits(part: Any, schema: Any, outputs: Any, example: Batch, *, where: str) -
             f"{where} is for targets of kind {' or '.join(kinds)}, but {target!r} is of kind {field.kind} "
             f"({field.describe()})"
         )
+    if hasattr(part, "said"):
+        _talks(part, field, outputs, where=where)
+        return
     try:
         jax.eval_shape(part, outputs, example)
     except (UserError, ValueError) as error:
         raise UserError(f"{where}: {error}") from error
+
+
+def _talks(part: Any, field: Any, outputs: Any, *, where: str) -> None:
+    """Raises UserError where a metric that asks the model word by word has no words to ask with."""
+    head = part.head or part.target
+    if not hasattr(field, "prompt"):
+        raise UserError(f"{where} is for answers to prompts; declare targets={{{part.target!r}: fields.Reply(...)}}")
+    if head not in outputs.heads:
+        raise UserError(f"{where}: the model has no head {head!r}; it has {', '.join(outputs.heads)}")
 
 
 def _evaluation(

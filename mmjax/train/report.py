@@ -31,6 +31,14 @@ _SHOWN = (
     "loss",
     "perplexity",
     "bits_per_byte",
+    "exact_match",
+    "token_f1",
+    "vqa_accuracy",
+    "bleu",
+    "rouge_l",
+    "cider",
+    "word_error_rate",
+    "character_error_rate",
     "root_mean_squared_error",
     "mean_absolute_error",
     "r2",
@@ -85,6 +93,7 @@ def evaluation(name: str, results: Mapping[str, Any]) -> list[RenderableType]:
         parts = [_figures(f"{name} · {head}", metrics)]
         if 1 < len(metrics.get("per_class", {})) <= _CLASSES:
             parts.append(_classes(metrics["per_class"]))
+        parts += [_figures(f"{name} · {head} · {group}", own) for group, own in metrics.get("per_group", {}).items()]
         found.append(Columns(parts, padding=(0, 3)))
     return found
 
@@ -104,8 +113,9 @@ def _table(heading: str, *columns: str) -> Table:
 
 
 def _figures(heading: str, metrics: Mapping[str, Any]) -> Table:
-    rows = "row" if metrics["count"] == 1 else "rows"
-    table = _table(f"{heading} ({metrics['count']:,} {rows})", "", "value", "95 % interval")
+    count = metrics.get("count", metrics.get("support"))
+    rows = "row" if count == 1 else "rows"
+    table = _table(f"{heading} ({count:,} {rows})", "", "value", "95 % interval")
     for name, figure in log.figures(metrics).items():
         if name in _SHOWN:
             label = title(name) + (f" ({figure['answer']})" if "answer" in figure else "")

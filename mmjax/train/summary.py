@@ -74,6 +74,6 @@ def _value(field: Any, row: Any, value: Any) -> Any:
     """What people look at: words and cells as they were written, everything else as it was read."""
     if field.kind == "text":
         return str(row.cell(field.columns[0]))
-    if field.kind == "table":
+    if field.kind in ("table", "prompt"):
         return {column: row.cell(column) for column in field.columns}
     return value

@@ -8,6 +8,7 @@ from mmjax.data.fields.number import Number
 from mmjax.data.fields.packed import Packed, Several
 from mmjax.data.fields.passage import Next, Passage
 from mmjax.data.fields.patches import Patches
+from mmjax.data.fields.prompt import Prompt, Reply
 from mmjax.data.fields.sensor import Sensor
 from mmjax.data.fields.table import Table
 from mmjax.data.fields.text import Text
@@ -24,6 +25,8 @@ __all__ = [
     "Packed",
     "Passage",
     "Patches",
+    "Prompt",
+    "Reply",
     "Sensor",
     "Several",
     "Table",

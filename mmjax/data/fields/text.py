@@ -49,7 +49,7 @@ class Text:
 
     def fit(self, rows: Rows) -> "Text":
         distinct = rows.distinct(self.column or "")
-        texts = list(rows.each(self._text))
+        texts = list(rows.each(lambda row: written(row, self.column or "")))
         if not texts:
             raise UserError(f"no training row has a text in column {self.column!r}")
         fitted = dataclasses.replace(self, tokenizer=self.tokenizer.fit(texts))
@@ -59,7 +59,7 @@ class Text:
         return fitted
 
     def read(self, row: Row) -> np.ndarray | None:
-        text = self._text(row)
+        text = written(row, self.column or "")
         if text is None:
             return None
         ids = self.tokenizer.encode(text)
@@ -81,21 +81,23 @@ class Text:
     def describe(self) -> str:
         return f"{self.tokenizer.describe()}, up to {self.length} a text"
 
-    def _text(self, row: Row) -> str | None:
-        cell = row.cell(self.column or "")
-        if cell is None:
-            return None
-        if isinstance(cell, bytes):
-            try:
-                cell = cell.decode("utf-8")
-            except UnicodeDecodeError:
-                raise row.bad(f"{self.column} is not UTF-8") from None
-        if isinstance(cell, bool | int | float):
-            cell = str(cell)
-        if not isinstance(cell, str):
-            raise row.bad(f"{self.column} is no text but a {type(cell).__name__}")
+
+def written(row: Row, column: str) -> str | None:
+    """The cell as text, None where it is empty. Raises BadRow for one that is none."""
+    cell = row.cell(column)
+    if cell is None:
+        return None
+    if isinstance(cell, bytes):
         try:
-            cell.encode("utf-8")
-        except UnicodeEncodeError:
-            raise row.bad(f"{self.column} holds half a character (a lone surrogate)") from None
-        return cell
+            cell = cell.decode("utf-8")
+        except UnicodeDecodeError:
+            raise row.bad(f"{column} is not UTF-8") from None
+    if isinstance(cell, bool | int | float):
+        cell = str(cell)
+    if not isinstance(cell, str):
+        raise row.bad(f"{column} is no text but a {type(cell).__name__}")
+    try:
+        cell.encode("utf-8")
+    except UnicodeEncodeError:
+        raise row.bad(f"{column} holds half a character (a lone surrogate)") from None
+    return cell

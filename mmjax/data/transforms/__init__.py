@@ -3,9 +3,10 @@
 Each names its modality first. An absent modality stays absent.
 """
 
+from mmjax.data.transforms.absence import Hide
 from mmjax.data.transforms.image import Affine, Crop, Erase, Flip, Light
 from mmjax.data.transforms.series import CropTime, Gain, Jitter, Noise, Scale, Shift, Speed
-from mmjax.data.transforms.text import DropTokens
+from mmjax.data.transforms.text import DropTokens, MaskWords
 
 __all__ = [
     "Affine",
@@ -15,8 +16,10 @@ __all__ = [
     "Erase",
     "Flip",
     "Gain",
+    "Hide",
     "Jitter",
     "Light",
+    "MaskWords",
     "Noise",
     "Scale",
     "Shift",

@@ -25,3 +25,20 @@ class DropTokens:
             return np.where(dropped, np.int32(1), ids) if self.unknown else ids[~dropped]
 
         return changed(inputs, self.modality, thin)
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskWords:
+    """Put the unknown token (1) for each word of a prompt with this probability; marks and the answer stay."""
+
+    modality: str
+    probability: float = 0.1
+
+    kinds: ClassVar[tuple[str, ...]] = ("prompt",)
+
+    def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
+        def mask(example: np.ndarray) -> np.ndarray:
+            hidden = (example[:, 1] == 0) & (example[:, 0] > 1) & (rng.random(len(example)) < self.probability)
+            return np.stack([np.where(hidden, np.int32(1), example[:, 0]), example[:, 1]], axis=1)
+
+        return changed(inputs, self.modality, mask)

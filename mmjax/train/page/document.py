@@ -141,6 +141,7 @@ def _head(metrics: Mapping[str, Any]) -> Markup:
         tag("div", _figures(metrics), _confusion(matrix) if matrix else None, class_="pair"),
         _each("label" if "subset_accuracy" in metrics else "class", metrics.get("per_class", {})),
         _each("output", metrics.get("per_output", {})),
+        _each("group", metrics.get("per_group", {})),
     )
 
 

@@ -57,7 +57,7 @@ def _signal(signal: Mapping[str, Any]) -> Markup:
         return _audio(np.asarray(value, np.float64).reshape(-1), int(signal.get("rate") or _RATE))
     if kind == "sensor":
         return Markup(plot.sensor(np.nan_to_num(np.asarray(value, np.float64)).reshape(len(value), -1)))
-    if kind == "table":
+    if kind in ("table", "prompt"):
         return _table(value)
     return tag("blockquote", str(value))
 

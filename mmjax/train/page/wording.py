@@ -5,6 +5,11 @@ from typing import Any
 
 _TITLES = {
     "auroc": "AUROC",
+    "bleu": "BLEU",
+    "cider": "CIDEr",
+    "rouge_l": "ROUGE-L",
+    "token_f1": "F1 of words",
+    "vqa_accuracy": "VQA accuracy",
     "calibration_error": "calibration error (ECE)",
     "f1": "F1",
     "majority": "always the majority answer",
@@ -22,6 +27,9 @@ _SHARES = (
     "f1",
     "majority",
     "calibration_error",
+    "exact_match",
+    "token_f1",
+    "vqa_accuracy",
 )
 ABSENT = "\N{EN DASH}"
 _AVERAGES = ("macro", "micro", "weighted")

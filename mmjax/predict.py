@@ -19,6 +19,7 @@ from mmjax.data.examples import Examples, unlabelled
 from mmjax.data.fields import Reply
 from mmjax.data.schema import Schema
 from mmjax.data.sources import BadRow, Row, Source, nearest, read
+from mmjax.metrics.transcription import collapsed
 from mmjax.train.folder import Folder
 from mmjax.train.prepare import parts
 
@@ -35,9 +36,9 @@ class Predictor:
 
     ``row`` counts from 0; ``id`` is the row's cell in a column of that name, else its first file, else its
     place. A class has as value its name, several labels a list of those that are more likely than not, a
-    number itself in its own unit, an answer to a prompt its words, at each place the likeliest (``mmjax.generate`` has
-    other ways). A row that has nothing at all gets None for every value. Paths in a manifest are relative to it;
-    elsewhere they are as given.
+    number itself in its own unit, what is heard its text, as likely as its frames' likeliest words, an answer to a
+    prompt its words, at each place the likeliest (``mmjax.generate`` has other ways). A row that has nothing at all
+    gets None for every value. Paths in a manifest are relative to it; elsewhere they are as given.
     """
 
     def __init__(
@@ -175,6 +176,11 @@ def _value(field: Any, output: Any, nothing: bool) -> Record:
         return {"value": field.tokenizer.decode(words), "probability": float(sure), "probabilities": None}
     if field.kind == "number":
         return {"value": float(field.restore(output)), "probability": None, "probabilities": None}
+    if field.kind == "text":
+        ids = np.argmax(output.values, axis=-1)
+        likely = _softmax(np.asarray(output.values, np.float64)).max(axis=-1)[output.mask]
+        value = field.tokenizer.decode(collapsed(ids, output.mask))
+        return {"value": value, "probability": float(np.prod(likely)), "probabilities": None}
     output = np.asarray(output, np.float64)[: len(field.names)]
     likely = _softmax(output) if field.kind == "class" else 1 / (1 + np.exp(-output))
     probabilities = dict(zip(field.names, likely.tolist(), strict=True))
@@ -202,5 +208,5 @@ def _complaint(i: int, row: Row, reason: str) -> Record:
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max())
-    return powers / powers.sum()
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from mmjax.core import masks
 from mmjax.core.errors import UserError
-from mmjax.core.types import Batch, Factored, Outputs
+from mmjax.core.types import Batch, Factored, Outputs, Tokens
 
 Array = Any
 
@@ -23,6 +23,7 @@ class Rows:
     class   logits ``b k``                 ``b``, int32      ``b``
     labels  logits ``b k``                 ``b k``, 0 or 1   ``b k``
     number  ``b`` or ``b k``               as scores         as scores
+    text    Tokens of logits ``b n k``     ``b t``, int32    ``b t``
     ======= ============================== ================= ==============
 
     index: which example each row is (``b``), known once the rows of all batches are gathered.
@@ -74,6 +75,30 @@ def pair(
     scores = scores.replace(features=inner) if isinstance(scores, Factored) else inner.astype(jnp.float32)
     targets = jnp.where(mask, signal.values, 0).astype(jnp.int32 if classes else jnp.float32)
     return Rows(scores, targets, mask)
+
+
+def spoken(outputs: Outputs, batch: Batch, *, target: str, head: str | None = None) -> Rows:
+    """What ``head`` hears in each frame, in float32, beside the words of ``target``, which come first in their rows.
+
+    Logits are 0 where frames are masked and in rows without any word, so that a NaN there reaches nothing. Raises
+    UserError for an unknown name, ValueError where the head or the target is of another kind.
+    """
+    head = target if head is None else head
+    _known(head, outputs.heads, "the model has no head")
+    _known(target, batch.targets, "the data has no target")
+    frames, signal = outputs.heads[head], batch.targets[target]
+    if not isinstance(frames, Tokens):
+        raise ValueError(f"head {head!r} gives no frames; heads.Transcribe does")
+    if signal.values.ndim != 2 or len(signal.values) != len(frames.values):
+        raise ValueError(
+            f"target {target!r} of shape {signal.values.shape} is no text for each of {len(frames.values)} rows"
+        )
+    mask = signal.mask.astype(bool)
+    real = frames.mask & masks.present(mask)[:, None]
+    logits = masks.zeroed(frames.values, real).astype(jnp.float32)
+    order = jnp.argsort(~mask, axis=1, stable=True)
+    words = jnp.take_along_axis(jnp.where(mask, signal.values, 0), order, axis=1).astype(jnp.int32)
+    return Rows(Tokens(logits, real), words, jnp.take_along_axis(mask, order, axis=1))
 
 
 def alone(heads: Mapping[str, Any]) -> dict[str, Any]:

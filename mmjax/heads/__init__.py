@@ -2,7 +2,8 @@
 
 from mmjax.heads.classify import Classify, MultiLabel
 from mmjax.heads.regress import Regress
+from mmjax.heads.transcribe import Transcribe
 from mmjax.heads.vote import Vote
 from mmjax.heads.word import Words
 
-__all__ = ["Classify", "MultiLabel", "Regress", "Vote", "Words"]
+__all__ = ["Classify", "MultiLabel", "Regress", "Transcribe", "Vote", "Words"]

@@ -10,6 +10,7 @@ from mmjax.metrics.regression import Regression
 from mmjax.metrics.reply import Replies, replies
 from mmjax.metrics.rows import gather
 from mmjax.metrics.sentence import sentences
+from mmjax.metrics.transcription import Transcription
 
 __all__ = [
     "Classification",
@@ -19,6 +20,7 @@ __all__ = [
     "Regression",
     "Replies",
     "Rows",
+    "Transcription",
     "gather",
     "paired",
     "replies",

@@ -18,7 +18,7 @@ from mmjax.train import place, sharding
 from mmjax.train.activation import Placed
 
 _STANDARD = {"class": metrics.Classification, "classes": metrics.MultiLabel, "number": metrics.Regression}
-_STANDARD["words"] = metrics.Language
+_STANDARD |= {"words": metrics.Language, "text": metrics.Transcription}
 
 
 def standard(
@@ -130,6 +130,8 @@ class Evaluation:
             return {"field": field, "row": self.examples.row}
         if field.kind == "words":
             return {"sizes": field.tokenizer.sizes()}
+        if field.kind == "text":
+            return {"tokenizer": field.tokenizer}
         return {"scale": (field.mean, field.std)} if field.kind == "number" else {"names": field.names}
 
 

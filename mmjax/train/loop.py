@@ -175,13 +175,16 @@ class _Loop:
         for at, row in enumerate(values, start=first):
             bad = [name for name, value in row.items() if not math.isfinite(value)]
             if bad:
-                raise FloatingPointError(f"{bad[0]} is {float(row[bad[0]])} at step {at}; {self._advice()}")
+                raise FloatingPointError(f"{bad[0]} is {float(row[bad[0]])} at step {at}; {self._advice(row)}")
         rows = {name: float(sum(row[name] for row in values) / len(values)) for name in values[0]}
         at = jax.device_put(np.int32(step - 1), sharding.replicated(self.p.mesh))
         rate = float(jax.device_get(self.rate(at)))
         log.step(step, rows | {"lr": rate}, examples=len(values) * self.p.experiment.data.batch)
 
-    def _advice(self) -> str:
+    def _advice(self, row: dict[str, Any]) -> str:
+        for name, objective in self.p.experiment.objectives.items():  # one may know what an infinite loss means
+            if hasattr(objective, "infinite") and math.isinf(row.get(f"loss/{name}", 0.0)):
+                return objective.infinite
         kept = f"the last good state is in {self.folder.path}; " if self.folder is not None else ""
         return f"{kept}try a smaller optim.lr, a longer optim.warmup or optim.clip"
 

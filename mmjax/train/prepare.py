@@ -127,6 +127,7 @@ def check_sizes(model: linen.Module, schema: Any, targets: Mapping[str, str] | N
         if target in schema.targets:
             for size in ("classes", "labels"):
                 _check_size(schema.targets[target], part, size, f"model.heads.{name}", size, exact=True)
+            _check_size(schema.targets[target], part, "vocabulary", f"model.heads.{name}", "words")
 
 
 def parts(model: linen.Module, name: str) -> Mapping[str, Any]:

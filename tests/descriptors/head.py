@@ -11,6 +11,7 @@ HEADS = [
     Row("vote_weights", heads.Vote(3, rule="weights"), tokens(3, 3, 2, 0), 3, drawn=False),
     Row("vote_product", heads.Vote(3, rule="product"), tokens(3, 3, 2, 0), 3 + 3, drawn=False),
     Row("vote_stacking", heads.Vote(3, rule="stacking"), tokens(3, 3, 2, 0), 3 * 3 * 3 + 3, drawn=False),
+    Row("transcribe", heads.Transcribe(5), tokens(WIDTH, 4, 2, 0), dense(WIDTH, 5)),
     Row("words", heads.Words(11), tokens(WIDTH, 4, 2, 0), WIDTH * 11, packs=True),
     Row("regress_many", heads.Regress(2), tokens(WIDTH, 4, 2, 0), 2 * WIDTH + dense(WIDTH, 2), packs=True),
 ]

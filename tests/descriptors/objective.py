@@ -1,6 +1,6 @@
 """Every objective."""
 
-from descriptors.answer import CLASSES, LABELS, NUMBER, NUMBERS, answer
+from descriptors.answer import CLASSES, LABELS, NUMBER, NUMBERS, SPOKEN, answer
 from descriptors.row import noise
 from mmjax import objectives
 
@@ -10,6 +10,7 @@ OBJECTIVES = [
         "cross_entropy_weighted", objectives.CrossEntropy("y", smoothing=0.1, class_weights=(1.0, 2.0, 0.5)), *CLASSES
     ),
     answer("experts", objectives.Experts("y"), noise(6, 2, 3), *CLASSES[1:], fused=True),
+    answer("ctc", objectives.CTC("y"), *SPOKEN, framed=True),
     answer("binary_cross_entropy", objectives.BinaryCrossEntropy("y"), *LABELS),
     answer("squared_error", objectives.SquaredError("y"), *NUMBER),
     answer("squared_error_many", objectives.SquaredError("y"), *NUMBERS),

@@ -30,6 +30,8 @@ _SHARES = (
     "exact_match",
     "token_f1",
     "vqa_accuracy",
+    "word_error_rate",
+    "character_error_rate",
 )
 ABSENT = "\N{EN DASH}"
 _AVERAGES = ("macro", "micro", "weighted")

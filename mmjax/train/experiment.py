@@ -27,7 +27,8 @@ class Evaluator:
 class Run:
     """How long, how often, from which seed. 0 for ``*_every`` means only at the end.
 
-    workers: processes that read and decode training data, beside this one; 0 for threads of this one.
+    workers: processes that read and decode training data, beside this one; 0 for threads of this one. flat: between
+    steps the state lies in a few long arrays, which a step is handed sooner than many small ones (``train.flat``).
     """
 
     steps: int = 1_000
@@ -37,6 +38,7 @@ class Run:
     evaluate_every: int = 0
     keep: int = 2
     workers: int = 0
+    flat: bool = False
 
 
 @dataclass(frozen=True)

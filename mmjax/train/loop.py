@@ -20,7 +20,7 @@ import numpy as np
 from mmjax import flops
 from mmjax.core import UserError
 from mmjax.data import pipeline
-from mmjax.train import checkpoint, cluster, place, sharding, state
+from mmjax.train import checkpoint, cluster, flat, place, sharding, state
 from mmjax.train.experiment import Experiment
 from mmjax.train.folder import CHECKPOINTS, Folder
 from mmjax.train.ledger import Ledger
@@ -99,6 +99,7 @@ class _Loop:
         self.ledger, self.profile = ledger, profile
         self.pending: list[dict[str, jax.Array]] = []
         self.rate = jax.jit(prepared.experiment.optim.rate(self.run_.steps))
+        self.held = flat.made(prepared)
 
     def run(self) -> tuple[state.TrainState, dict[str, Any]]:
         """To the last step, then evaluate."""
@@ -107,7 +108,9 @@ class _Loop:
         own = {"augment": data.augment, "shard": shard, "workers": self.run_.workers}
         batches = pipeline.stream(self.p.examples, batch=data.batch, seed=data.seed, **own)
         with contextlib.closing(batches), self._checkpoints() as saved:
-            now, start = self._start(saved, batches)
+            begun, start = self._start(saved, batches)
+            now = self.held.laid(begun)
+            del begun
             self.ledger.resume(self._first_folder(), start)
             with self._log(start) as log, jax.transfer_guard("disallow"):
                 for line in introduction(self.p, start):
@@ -120,7 +123,7 @@ class _Loop:
                 self.ledger.work(self._operations(), list(self.p.mesh.devices.flat))
                 with self.ledger.spent("evaluate"):
                     evaluations = self._evaluate(now, log)
-        return now, evaluations
+        return self.held.cut(now), evaluations
 
     def _start(self, saved: checkpoint.Checkpoints | None, batches: Any) -> tuple[state.TrainState, int]:
         if saved is not None and saved.latest() is not None:
@@ -130,11 +133,11 @@ class _Loop:
         key = jax.random.key(self.run_.seed)
         return jax.jit(self.p.init, out_shardings=self.p.shardings)(key), 0
 
-    def _step(self, step: int, now: state.TrainState, batches: Any) -> state.TrainState:
+    def _step(self, step: int, now: Any, batches: Any) -> Any:
         with self.ledger.spent("data"):
             batch = place.put(next(batches), self.p.mesh)
         with self.profile.step(step, now):
-            now, metrics = self.p.step(now, batch)
+            now, metrics = self.held.step(now, batch)
         self.profile.after(step, now)
         self.pending.append(metrics)
         self.ledger.done(step)
@@ -155,7 +158,7 @@ class _Loop:
         if saved is not None and (last or leaving or _due(step, self.run_.save_every)):
             self.ledger.saved(step)
             with self.ledger.spent("save"):
-                saved.save(step, now, batches.get_state())
+                saved.save(step, self.held.cut(now), batches.get_state())
         if leaving and not last:
             if saved is not None:
                 with self.ledger.spent("save"):
@@ -165,7 +168,7 @@ class _Loop:
             jax.block_until_ready(now.step)  # the time of the steps so far is theirs
             with self.ledger.spent("evaluate"):
                 for name, evaluation in self.p.evaluations.items():
-                    log.evaluation(step, name, evaluation(state.weights(now), intervals=False))
+                    log.evaluation(step, name, evaluation(state.weights(self.held.cut(now)), intervals=False))
 
     def _flush(self, step: int, log: Log) -> None:
         """Fetch the metrics of the steps since the last time, and look for the first bad one."""
@@ -188,8 +191,8 @@ class _Loop:
         kept = f"the last good state is in {self.folder.path}; " if self.folder is not None else ""
         return f"{kept}try a smaller optim.lr, a longer optim.warmup or optim.clip"
 
-    def _evaluate(self, now: state.TrainState, log: Log) -> dict[str, Any]:
-        weights = state.weights(now)
+    def _evaluate(self, now: Any, log: Log) -> dict[str, Any]:
+        weights = state.weights(self.held.cut(now))
         found = {}
         for name, evaluation in self.p.evaluations.items():
             self._heed()

@@ -10,7 +10,7 @@ import optax
 from flax import linen
 
 from mmjax.core import Batch, UserError, plain
-from mmjax.train import activation, audit, place, sharding, state, step
+from mmjax.train import activation, audit, flat, place, sharding, state, step
 from mmjax.train.evaluate import Evaluation, standard
 from mmjax.train.experiment import Experiment
 
@@ -69,6 +69,8 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
         if experiment.optim.accumulate > 1:
             raise UserError("balance is of a whole batch; set optim.accumulate to 1 and a smaller data.batch")
     shardings = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
+    if experiment.run.flat:
+        flat.check(shardings)
     notes = audit.notes(shapes, shardings, mesh, model)
     function = step.make_step(
         model,

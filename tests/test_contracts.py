@@ -208,7 +208,7 @@ def test_survives_json(row):
 
 @every
 def test_eager_equals_compiled(row):
-    changes = {"depth": 0} if hasattr(row.module, "depth") else {}  # tests/nn/test_layers.py does the layers
+    changes = {"depth": 0}  # tests/nn/test_layers.py does the layers
     eager = output(row, parameters(row.name), row.inputs, **changes)
     compiled = jax.jit(lambda params, inputs: output(row, params, inputs, **changes))(parameters(row.name), row.inputs)
     same(eager, compiled, rtol=1e-5, atol=1e-5)

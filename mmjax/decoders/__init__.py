@@ -1,5 +1,7 @@
-"""Words that follow from words."""
+"""Words that follow from words, and from whatever else is given."""
 
+from mmjax.decoders.bridge import Latents, Projector, Queries
 from mmjax.decoders.gpt import GPT
+from mmjax.decoders.talker import Talker
 
-__all__ = ["GPT"]
+__all__ = ["GPT", "Latents", "Projector", "Queries", "Talker"]

@@ -30,7 +30,8 @@ class GPT(linen.Module):
     words begin with; ``residual``: kernels that add to what goes past begin smaller, by 1 / sqrt(2 x depth). Dropout
     acts on what is embedded and on what each branch adds. Other fields are those of ``nn.Trunk``.
 
-    ``embedded`` and ``continued`` are its two halves, for what is no word: tokens of a picture, say, put between.
+    ``cross`` and ``cross_gate`` are for a ``memory`` that its layers look at, too: with ``cross=1`` it is the decoder
+    of an encoder-decoder. ``embedded`` and ``continued`` are its two halves, for what is no word (``decoders.Talker``).
     """
 
     vocabulary: int
@@ -48,6 +49,8 @@ class GPT(linen.Module):
     dropout: float = 0.0
     positions: str = "learned"
     bands: tuple[int, ...] = ()
+    cross: int = 0
+    cross_gate: bool = False
     activation: str = "gelu_tanh"
     gated: bool = False
     bias: bool = True
@@ -83,11 +86,15 @@ class GPT(linen.Module):
         self.trunk = nn.Trunk(**fields, rotary=self.positions == "rotary", shrink=shrink)
         self.drop = linen.Dropout(self.dropout)
 
-    def __call__(self, inputs: Mapping[str, Signal], *, train: bool) -> Outputs:
-        return self.continued(self.embedded(inputs[self.stream], train=train), train=train)
+    def __call__(self, inputs: Mapping[str, Signal], *, train: bool, slots: int = 0) -> Outputs:
+        """slots: keys and values are kept in as many (``nn.cache``)."""
+        return self.continued(self.embedded(inputs[self.stream], train=train), train=train, slots=slots)
 
-    def embedded(self, signal: Signal, *, train: bool) -> Tokens:
-        """Words at their places, before the first layer. Raises UserError where a row is longer than the context."""
+    def embedded(self, signal: Signal, *, train: bool, filled: Tokens | None = None) -> Tokens:
+        """Words at their places, before the first layer; where ``filled`` has a token, that token in place of the word.
+
+        Raises UserError where a row is longer than the context.
+        """
         if signal.values.shape[1] > self.length and signal.positions is None and self.positions != "rotary":
             raise UserError(f"{signal.values.shape[1]} tokens do not fit the context of length={self.length}")
         mask = jnp.asarray(signal.mask)
@@ -96,6 +103,8 @@ class GPT(linen.Module):
         if positions is None:
             positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
         values = self.embed(ids)
+        if filled is not None:
+            values = jnp.where(filled.mask[..., None], filled.values.astype(values.dtype), values)
         if self.positions == "learned":
             values += self.position(positions, self.width).astype(values.dtype)
         if self.positions == "shared":
@@ -103,8 +112,8 @@ class GPT(linen.Module):
         values = self.drop(values, deterministic=not train)
         return Tokens(masks.zeroed(values, mask), mask, signal.segments, positions)
 
-    def continued(self, tokens: Tokens, *, train: bool, slots: int = 0) -> Outputs:
-        """What follows after each token. ``slots``: keys and values are kept in as many (``nn.cache``)."""
-        seen = self.trunk(tokens, train=train, slots=slots)
+    def continued(self, tokens: Tokens, *, train: bool, slots: int = 0, memory: Tokens | None = None) -> Outputs:
+        """What follows after each token, given a ``memory`` for ``cross``. slots: as of a call."""
+        seen = self.trunk(tokens, train=train, slots=slots, memory=memory)
         kernel = self.embed.embedding[: self.vocabulary].T if self.tied else self.word
         return Outputs({self.stream: tokens}, seen, {self.head: Factored(seen.values, kernel)})

@@ -12,17 +12,19 @@ from mmjax.nn import (
     norm,
     pool,
     position,
+    query,
     remat,
     residual,
     start,
 )
 from mmjax.nn.activation import gelu
 from mmjax.nn.attention import Attention
-from mmjax.nn.block import Block, Mlp
+from mmjax.nn.block import Block
 from mmjax.nn.conformer import Conformer
 from mmjax.nn.convolution import Stem
 from mmjax.nn.cross import CrossBlock
 from mmjax.nn.mixture import Mixture
+from mmjax.nn.mlp import Mlp
 from mmjax.nn.norm import BatchNorm, GroupNorm
 from mmjax.nn.readout import Readout
 from mmjax.nn.recurrent import Recurrent
@@ -57,6 +59,7 @@ __all__ = [
     "norm",
     "pool",
     "position",
+    "query",
     "remat",
     "residual",
     "start",

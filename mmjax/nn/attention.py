@@ -26,8 +26,8 @@ class Attention(linen.Module):
     https://arxiv.org/abs/2305.13245); 0 for one each. ``head_size`` is a head's features; 0 for an even share of the
     width. Raises UserError where ``heads`` does not divide the width then, or ``kv_heads`` the heads.
 
-    Where a caller keeps the collection ``cache``, keys and values go into it and all that is kept is looked at
-    (``nn.cache``).
+    Where ``allowed`` is of slots in the collection ``cache``, keys and values go into it and all that is kept is
+    looked at (``nn.cache``).
     """
 
     heads: int
@@ -47,15 +47,15 @@ class Attention(linen.Module):
     def __call__(
         self,
         values: Float[Array, "b q d"],
-        context: Float[Array, "b n e"] | None = None,
+        context: Float[Array, "b c e"] | None = None,
         *,
-        allowed: Bool[Array, "b #k q n"] | masks.Among | None = None,
+        allowed: Bool[Array, "b #k q n"] | masks.Among | cache.Looked | None = None,
         positions: Int[Array, "#b q *a"] | None = None,
     ) -> Float[Array, "b q d"]:
         """``values`` look at ``context`` (None: at themselves) where ``allowed``. ``positions`` None: 0, 1, 2, ..."""
         width = values.shape[-1]
         self._check(width, alone=context is None)
-        context = values if context is None else context
+        alone, context = context is None, values if context is None else context
         size, kv_heads = self.head_size or width // self.heads, self.kv_heads or self.heads
 
         def split(name: str, inputs: Array, heads: int, bias: bool = True) -> Array:
@@ -67,8 +67,8 @@ class Attention(linen.Module):
         places = jnp.arange(values.shape[1])[None] if positions is None else positions
         if self.rotary:
             query, key = position.rotated(query, places), position.rotated(key, places)
-        if cache.kept(self):
-            mixed = self._recalled(query, key, value, allowed, places)
+        if isinstance(allowed, cache.Looked):
+            mixed = self._recalled(query, key, value, allowed.allowed, places if alone else None)
         else:
             mixed = self._mixed(query, key, value, allowed, places)
         out = {"use_bias": self.bias, "kernel_init": start.kernel(self.stddev, self.shrink)}
@@ -85,12 +85,15 @@ class Attention(linen.Module):
             return self.mixed(query, key, value, bias, allowed, causal=self.causal, reach=self._reach())
 
     @linen.nowrap
-    def _recalled(
-        self, query: Array, key: Array, value: Array, allowed: Array | masks.Among | None, places: Array
-    ) -> Array:
-        """As ``_mixed``, over all that the cache holds by now; ``allowed`` has a column for each of its slots."""
-        allowed = masks.dense(allowed)
-        if not self.causal or self.relative or allowed is None:
+    def _recalled(self, query: Array, key: Array, value: Array, allowed: Array, places: Array | None) -> Array:
+        """As ``_mixed``, over all that the cache holds by now; ``allowed`` has a column for each of its slots.
+
+        places: None for a context, which is written whole.
+        """
+        if places is None:
+            keys, values = cache.written(self, "keys", key), cache.written(self, "values", value)
+            return cache.attended(query, keys, values, allowed)
+        if not self.causal or self.relative:
             raise UserError("only causal attention without relative positions can be kept in a cache")
         slots = allowed.shape[-1]
         keys, values = (

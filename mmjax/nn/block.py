@@ -1,62 +1,19 @@
 """One layer of a transformer."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Bool, Float, Int
 
-from mmjax.core import LOSSES, UserError, masks, plain
-from mmjax.nn import cache, norm, start
-from mmjax.nn.activation import gelu
+from mmjax.core import LOSSES, Tokens, UserError, masks, plain
+from mmjax.nn import cache, norm
 from mmjax.nn.attention import Attention
+from mmjax.nn.cross import CrossBlock
 from mmjax.nn.mixture import Mixture
+from mmjax.nn.mlp import Mlp
 from mmjax.nn.remat import layer
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "gelu": gelu,
-    "gelu_tanh": partial(jax.nn.gelu, approximate=True),
-    "quick_gelu": lambda values: values * jax.nn.sigmoid(1.702 * values),
-    "silu": jax.nn.silu,
-    "relu": jax.nn.relu,
-}
-
-
-class Mlp(linen.Module):
-    """Up by ``ratio``, an activation (exact GELU), down again; position by position.
-
-    ``gated``: the activation of one product times another, as in SwiGLU, which is ``activation="silu"`` (Shazeer, 2020,
-    https://arxiv.org/abs/2002.05202). ``stddev`` and ``shrink`` (of what comes down) are those of ``nn.start``. Raises
-    UserError for an activation that there is not.
-    """
-
-    ratio: float = 4.0
-    dropout: float = 0.0
-    activation: str = "gelu"
-    gated: bool = False
-    bias: bool = True
-    stddev: float = 0.0
-    shrink: float = 1.0
-    dtype: str = "float32"
-
-    @linen.compact
-    def __call__(self, values: Float[Array, "*b d"], *, train: bool) -> Float[Array, "*b d"]:
-        if self.activation not in ACTIVATIONS:
-            raise UserError(f"activation is {self.activation!r}; it can be {', '.join(ACTIVATIONS)}")
-        width = values.shape[-1]
-
-        def dense(name: str, features: int, shrink: float = 1.0) -> linen.Dense:
-            init = start.kernel(self.stddev, shrink)
-            return linen.Dense(features, self.bias, dtype=jnp.dtype(self.dtype), kernel_init=init, name=name)
-
-        hidden = dense("up", round(width * self.ratio))(values)
-        act = ACTIVATIONS[self.activation]
-        hidden = act(dense("gate", hidden.shape[-1])(values)) * hidden if self.gated else act(hidden)
-        hidden = linen.Dropout(self.dropout, deterministic=not train)(hidden)
-        return dense("down", width, self.shrink)(hidden)
 
 
 class Block(linen.Module):
@@ -67,6 +24,10 @@ class Block(linen.Module):
     branch adds; ``drop_path`` leaves out whole branches, row by row (stochastic depth, Huang et al., 2016,
     https://arxiv.org/abs/1603.09382). With ``experts`` a mixture of so many stands in place of
     the MLP (``nn.Mixture``).
+
+    With ``cross`` the tokens look at a ``memory``, too, by an ``nn.CrossBlock``: between the two branches, as in the
+    first transformers, or with ``cross_gate`` before both, with an MLP of its own, through gates that begin shut
+    (Flamingo, Alayrac et al., 2022, https://arxiv.org/abs/2204.14198). Without a memory they hear nothing.
     """
 
     heads: int
@@ -81,6 +42,8 @@ class Block(linen.Module):
     drop_path: float = 0.0
     causal: bool = False
     band: int = 0
+    cross: bool = False
+    cross_gate: bool = False
     activation: str = "gelu"
     gated: bool = False
     bias: bool = True
@@ -98,8 +61,9 @@ class Block(linen.Module):
     def __call__(
         self,
         values: Float[Array, "b n d"],
-        allowed: Bool[Array, "b #k n m"] | masks.Among | None,
+        allowed: Bool[Array, "b #k n m"] | masks.Among | cache.Looked | None,
         positions: Int[Array, "#b n *a"] | None = None,
+        memory: Tokens | None = None,
         *,
         train: bool,
     ) -> Float[Array, "b n d"]:
@@ -111,15 +75,31 @@ class Block(linen.Module):
         attention = Attention(**plain.common(Attention, self), name="attention")
         mlp_norm = norm.features(self.norm, epsilon=self.epsilon, dtype=self.dtype, name="mlp_norm")
         mlp = self._mixture(allowed) if self.experts else Mlp(self.mlp, **plain.common(Mlp, self), name="mlp")
+        before, between = self.cross and self.cross_gate, self.cross and not self.cross_gate
+        values = self._crossed(values, allowed, memory, train) if before else values
         if self.norm_first:
             values = add(values, attention(attention_norm(values), allowed=allowed, positions=positions))
+            values = self._crossed(values, allowed, memory, train) if between else values
             return add(values, mlp(mlp_norm(values), train=train))
         values = attention_norm(add(values, attention(values, allowed=allowed, positions=positions)))
+        values = self._crossed(values, allowed, memory, train) if between else values
         return mlp_norm(add(values, mlp(values, train=train)))
 
     @linen.nowrap
-    def _mixture(self, allowed: Array | masks.Among | None) -> Callable[..., Array]:
+    def _crossed(self, values: Array, allowed: Any, memory: Tokens | None, train: bool) -> Array:
+        """The tokens with what they heard of the memory, which for packed rows is of their own segment."""
+        fields: dict[str, Any] = plain.common(CrossBlock, self)
+        fields |= {"mlp": self.mlp if self.cross_gate else 0.0, "gated": self.cross_gate, "swish": self.gated}
+        cross = CrossBlock(**fields, context_norm=False, name="cross")
+        segments = allowed.segments if isinstance(allowed, masks.Among) else None
+        tokens = Tokens(values, jnp.ones(values.shape[:2], bool), segments)
+        return cross(tokens, memory, train=train, keep=isinstance(allowed, cache.Looked)).values
+
+    @linen.nowrap
+    def _mixture(self, allowed: Array | masks.Among | cache.Looked | None) -> Callable[..., Array]:
         """Experts, of which tokens that may not look at themselves, as padding, ask none."""
+        if isinstance(allowed, cache.Looked):
+            return self._mixture(allowed.allowed)
         mixture = Mixture(**plain.common(Mixture, self), ratio=self.mlp, name="mixture")
         if isinstance(allowed, masks.Among):
             if allowed.segments is not None and self.capacity:

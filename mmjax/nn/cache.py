@@ -5,27 +5,30 @@ They live in the mutable collection ``cache``, which the caller of ``apply`` ask
     outputs, kept = model.apply(weights, ..., mutable=["cache"])
     outputs, kept = model.apply({**weights, **kept}, ..., mutable=["cache"])
 
-A token goes into the slot of its position, so that what stands in later slots, padding or what an earlier prompt left,
-is written over before anyone may look at it. Arrays have a fixed number of slots, so one compiled step serves every
-length. Rows and heads are one axis: in this shape products read the very array that is written to, and nothing is
-copied. ``taken`` chooses among the rows.
+A memory, at which all tokens look, is written once. A token goes into the slot of its position, so that what stands in
+later slots, padding or what an earlier prompt left, is written over before anyone may look at it. Arrays have a fixed
+number of slots, so one compiled step serves every length. Rows and heads are one axis: in this shape products read the
+very array that is written to, and nothing is copied. ``taken`` chooses among the rows.
 """
 
 from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Bool, Float, Int
 
-from mmjax.core import trees
+from mmjax.core import Tokens, masks, trees
 
 NAME = "cache"
+_MEMORY = "memory"
 
 
-def kept(module: linen.Module) -> bool:
-    """Whether the caller asked for the collection; initialisation, which makes everything mutable, does not count."""
-    return module.is_mutable_collection(NAME) and not module.is_initializing()
+class Looked(flax.struct.PyTreeNode):
+    """Who may look at which slot, ``b 1 n s``, of keys and values that are in the cache; other layers have none."""
+
+    allowed: Any
 
 
 def stored(
@@ -39,13 +42,36 @@ def stored(
     return held.value
 
 
-def looked(
-    module: linen.Module, mask: Bool[Array, "b n"], positions: Int[Array, "b n"], slots: int
-) -> Bool[Array, "b 1 n s"]:
+def looked(module: linen.Module, mask: Bool[Array, "b n"], positions: Int[Array, "b n"], slots: int) -> Looked:
     """Who may look at which slot: real tokens, up to oneself."""
     held = module.variable(NAME, "mask", jnp.zeros, (len(mask), slots), bool)
     held.value = _written(held.value, mask, positions[:, 0], alike=len(mask) == 1)
-    return (held.value[:, None] & (jnp.arange(slots) <= positions[..., None]))[:, None]
+    return Looked((held.value[:, None] & (jnp.arange(slots) <= positions[..., None]))[:, None])
+
+
+def remembered(module: linen.Module, memory: Tokens | None) -> Tokens | None:
+    """A memory that every later token may look at: the one given, or what is kept of it, its mask without its tokens.
+
+    Its keys and values are those of ``written``.
+    """
+    name = f"{_MEMORY}_mask"
+    if memory is None:
+        if not module.has_variable(NAME, name):
+            return None
+        return Tokens(module.get_variable(NAME, _MEMORY), module.get_variable(NAME, name))
+    memory = memory.replace(values=masks.zeroed(memory.values, memory.mask))
+    module.put_variable(NAME, name, memory.mask)
+    module.put_variable(NAME, _MEMORY, memory.values[:, :0])
+    return memory
+
+
+def written(module: linen.Module, name: str, new: Float[Array, "b n g h"]) -> Float[Array, "bg s h"]:
+    """``new``, which is kept as ``name``; where there is nothing new, what was written before."""
+    b, n, g, h = new.shape
+    held = module.variable(NAME, name, lambda: new.swapaxes(1, 2).reshape(b * g, n, h))
+    if n:
+        held.value = new.swapaxes(1, 2).reshape(b * g, n, h)
+    return held.value
 
 
 def attended(

@@ -26,6 +26,9 @@ class Trunk(linen.Module):
     compile, parameters stacked under ``blocks``, slower steps on a CPU); ``remat`` says what layers keep for the
     backward pass (``nn.remat``).
 
+    ``cross`` = n: before or within every n-th layer, the n-th the first, tokens look at a ``memory``, too, with
+    ``cross_gate`` through gates that begin shut (``nn.Block``).
+
     Given ``slots``, a causal trunk keeps keys and values in as many (``nn.cache``); tokens then need positions.
     """
 
@@ -43,6 +46,8 @@ class Trunk(linen.Module):
     causal: bool = False
     band: int = 0
     bands: tuple[int, ...] = ()
+    cross: int = 0
+    cross_gate: bool = False
     activation: str = "gelu"
     gated: bool = False
     bias: bool = True
@@ -60,40 +65,42 @@ class Trunk(linen.Module):
     dtype: str = "float32"
 
     @linen.compact
-    def __call__(self, tokens: Tokens, *, train: bool, slots: int = 0) -> Tokens:
+    def __call__(self, tokens: Tokens, *, train: bool, slots: int = 0, memory: Tokens | None = None) -> Tokens:
         values = masks.zeroed(tokens.values, tokens.mask).astype(jnp.dtype(self.dtype))
         if (
             not self.depth
         ):  # norms make all tokens equally loud, and how loud a word is may be all that a bag of them has
             return tokens.replace(values=values)
-        allowed = masks.Among.of(tokens)
+        allowed, memory = masks.Among.of(tokens), memory if self.cross else None
         if slots:
+            memory = cache.remembered(self, memory)
             allowed = cache.looked(self, tokens.mask, tokens.positions, slots)  # pyright: ignore[reportArgumentType]
         positions = tokens.positions if self.rotary or self.relative or slots else None
         outer = self.outer_norm and norms.features(self.norm, epsilon=self.epsilon, dtype=self.dtype, name="norm")
         values = outer(values) if outer and not self.norm_first else values
-        values = self.layers(values, allowed, positions, train=train)
+        values = self.layers(values, allowed, positions, memory, train=train)
         values = outer(values) if outer and self.norm_first else values
         return tokens.replace(values=masks.zeroed(values, tokens.mask))
 
     def layers(
         self,
         values: Float[Array, "b n d"],
-        allowed: Bool[Array, "b #k n m"] | masks.Among | None,
+        allowed: Bool[Array, "b #k n m"] | masks.Among | cache.Looked | None,
         positions: Int[Array, "#b n *a"] | None,
+        memory: Tokens | None,
         *,
         train: bool,
     ) -> Float[Array, "b n d"]:
         """All blocks one after the other. Where they lie on several devices, the mesh puts its own way here."""
         loop = {"depth": self.depth, "scan": self.scan, "remat": self.remat, "train": train}
-        return stacked(self._block, values, allowed, positions, **loop)
+        return stacked(self._block, values, allowed, positions, memory, **loop)
 
     def _block(self, name: str) -> Block:
         return Block(**self._fields(name), name=name)
 
     @linen.nowrap
     def layer(self, *, train: bool) -> Callable[..., tuple[Array, Array]]:
-        """One of the scanned blocks as a pure function ``(params, values, (allowed, positions), key)``.
+        """One of the scanned blocks as a pure function ``(params, values, (allowed, positions, memory), key)``.
 
         It gives the values and the sum of what the block itself wants small.
         """
@@ -113,8 +120,12 @@ class Trunk(linen.Module):
     @linen.nowrap
     def _fields(self, name: str) -> dict[str, Any]:
         fields = plain.common(Block, self)
-        if len(set(self.bands)) > 1 and self.scan:
-            raise UserError(f"bands={self.bands} differ from layer to layer, and scan compiles one layer for all")
+        for what, differ in (("bands", len(set(self.bands)) > 1), ("cross", self.cross > 1)):
+            if differ and self.scan:
+                value = getattr(self, what)
+                raise UserError(f"{what}={value} differ from layer to layer, and scan compiles one layer for all")
+        number = 0 if self.scan else int(name.rpartition("_")[2])
         if self.bands:
-            fields["band"] = self.bands[0 if self.scan else int(name.rpartition("_")[2]) % len(self.bands)]
+            fields["band"] = self.bands[number % len(self.bands)]
+        fields["cross"] = bool(self.cross) and (number + 1) % self.cross == 0
         return fields

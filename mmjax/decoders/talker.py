@@ -1,0 +1,132 @@
+"""A GPT that talks about what encoders give."""
+
+from collections.abc import Mapping
+from dataclasses import field
+
+import jax
+import jax.numpy as jnp
+from flax import linen
+from jaxtyping import Array, Int
+
+from mmjax.core import Outputs, Signal, Tokens, UserError, masks
+from mmjax.decoders.gpt import GPT
+
+
+class Talker(linen.Module):
+    """Each modality through its encoder and its bridge, if it has one, to a decoder that reads a text.
+
+    ================ ========================= =====================================================================
+    way in           bridges                   the decoder
+    ================ ========================= =====================================================================
+    LLaVA            ``decoders.Projector``    a plain one: what the bridges give stands in the text
+    BLIP-2           ``decoders.Queries``      likewise
+    Flamingo         ``decoders.Latents``      ``cross=n, cross_gate=True``: every n-th layer looks at all of it
+    encoder-decoder  none                      ``cross=1``, as Whisper and the first transformers
+    ================ ========================= =====================================================================
+
+    In the text an id of -(1 + i) is no word but a place for one token of the i-th encoder, in the order of names. Places
+    of an encoder are filled in turn with its tokens, so pictures and recordings stand anywhere, and words see those that
+    stand before them. A place without a token is masked, as all of them are where the modality is absent. To a decoder
+    with ``cross`` places are nothing: each word sees all that there is (Flamingo's sees the last picture before it).
+
+    Modalities that are left out are as if masked. Initialise with all of them. ``streams`` of what comes out are what
+    the decoder was given.
+
+    These ways are published ones. OpenAI has published no architecture of GPT-4V or its successors, so none is here.
+
+    Raises UserError for packed rows, for bridges without an encoder, and where tokens have not the decoder's width.
+    """
+
+    encoders: Mapping[str, linen.Module]
+    decoder: GPT
+    bridges: Mapping[str, linen.Module] = field(default_factory=dict)
+
+    @property
+    def stream(self) -> str:
+        """The modality that the decoder reads itself."""
+        return self.decoder.stream
+
+    @property
+    def head(self) -> str:
+        """What the decoder's answers are called."""
+        return self.decoder.head
+
+    @property
+    def vocabulary(self) -> int:
+        """How many words the decoder knows."""
+        return self.decoder.vocabulary
+
+    @property
+    def length(self) -> int:
+        """The decoder's context."""
+        return self.decoder.length
+
+    @property
+    def positions(self) -> str:
+        """How the decoder marks positions."""
+        return self.decoder.positions
+
+    def __call__(self, inputs: Mapping[str, Signal], *, train: bool, slots: int = 0) -> Outputs:
+        """slots: as of ``GPT``, whose cache then holds what the decoder was given, too: it is given once."""
+        signal = jax.tree.map(jnp.asarray, inputs[self.stream])
+        masks.unpacked(signal, of="decoders.Talker")
+        given = self.given(inputs, train=train)
+        memory = _joined(given) if self.decoder.cross and given else None
+        filled = None if self.decoder.cross else self._filled(signal, given)
+        real = signal.mask & (signal.values >= 0)
+        real = real if filled is None else real | filled.mask
+        words = signal.replace(values=jnp.maximum(signal.values, 0), mask=real)
+        tokens = self.decoder.embedded(words, train=train, filled=filled)
+        out = self.decoder.continued(tokens, train=train, slots=slots, memory=memory)
+        return out.replace(streams={**given, **out.streams})
+
+    def given(self, inputs: Mapping[str, Signal], *, train: bool) -> dict[str, Tokens]:
+        """What the decoder is given of each modality."""
+        unknown = sorted(set(self.bridges) - set(self.encoders))
+        if unknown:
+            raise UserError(f"bridges have {unknown[0]!r}, which has no encoder; there are {', '.join(self.encoders)}")
+        given = {}
+        for name in sorted(set(self.encoders) & set(inputs)):
+            tokens = self.encoders[name](inputs[name], train=train)
+            masks.unpacked(tokens, of="decoders.Talker")
+            given[name] = self.bridges[name](tokens, train=train) if name in self.bridges else tokens
+        return given
+
+    def _filled(self, signal: Signal, given: Mapping[str, Tokens]) -> Tokens:
+        """At each place of the text the token that it is for; masked at words, and where there is none."""
+        values = jnp.zeros((*signal.mask.shape, self.decoder.width), jnp.dtype(self.decoder.dtype))
+        mask = jnp.zeros(signal.mask.shape, bool)
+        for number, name in enumerate(sorted(self.encoders)):
+            if name in given:
+                self._check(name, given[name])
+                own, here = _placed(signal, given[name], -(1 + number))
+                values, mask = jnp.where(here[..., None], own.astype(values.dtype), values), mask | here
+        return Tokens(values, mask)
+
+    def _check(self, name: str, tokens: Tokens) -> None:
+        if tokens.values.shape[-1] != self.decoder.width:
+            raise UserError(
+                f"tokens of {name!r} are {tokens.values.shape[-1]} wide, words {self.decoder.width}; "
+                f"give it a bridge, as decoders.Projector({self.decoder.width})"
+            )
+
+
+def _placed(signal: Signal, tokens: Tokens, place: int) -> tuple[Array, Array]:
+    """``b n d``: the n-th token at the n-th such place; ``b n``: whether there is one."""
+    own = signal.mask & (signal.values == place)
+    numbers: Int[Array, "b n"] = jnp.cumsum(own, axis=1) - 1
+    count = tokens.mask.shape[1]
+    at = jnp.clip(numbers, 0, count - 1)
+    values = jnp.take_along_axis(masks.zeroed(tokens.values, tokens.mask), at[..., None], axis=1)
+    return values, own & (numbers < count) & jnp.take_along_axis(tokens.mask, at, axis=1)
+
+
+def _joined(given: Mapping[str, Tokens]) -> Tokens:
+    """All that is given, one modality after the other."""
+    every = [given[name] for name in sorted(given)]
+    widths = {name: given[name].values.shape[-1] for name in sorted(given)}
+    if len(set(widths.values())) > 1:
+        told = ", ".join(f"{name} {width}" for name, width in widths.items())
+        raise UserError(f"tokens are not equally wide ({told}); give them bridges to one width")
+    values = jnp.concatenate([tokens.values for tokens in every], axis=1)
+    return Tokens(values, jnp.concatenate([tokens.mask for tokens in every], axis=1))

@@ -1,0 +1,105 @@
+"""What a decoder is given besides words: gates, places, absence, and who sees it."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmjax import decoders, encoders
+from mmjax.core import Signal, UserError, modality
+
+WIDTH, VOCABULARY = 8, 11
+SIZE = {"length": 12, "width": WIDTH, "depth": 2, "heads": 2, "mlp": 2.0}
+EYE = encoders.Image(width=6, depth=0, patch=2, convolutions=0)  # two tokens of a picture of 2 by 4
+EAR = encoders.Sensor(width=6, depth=0, patch=2)
+BRIDGES = {"image": decoders.Projector(WIDTH), "audio": decoders.Projector(WIDTH, deep=False)}
+PREFIX = decoders.Talker({"image": EYE, "audio": EAR}, decoders.GPT(VOCABULARY, **SIZE), BRIDGES)
+LATENTS = {name: decoders.Latents(WIDTH, latents=2, heads=2) for name in BRIDGES}
+GATED = decoders.Talker(PREFIX.encoders, decoders.GPT(VOCABULARY, **SIZE, cross=2, cross_gate=True), LATENTS)
+RNG = np.random.default_rng(0)
+AUDIO, IMAGE = -1, -2
+PICTURE = Signal(jnp.asarray(RNG.normal(size=(1, 2, 4, 1)), jnp.float32), jnp.ones((1, 1), bool))
+SOUND = Signal(jnp.asarray(RNG.normal(size=(1, 4, 3)), jnp.float32), jnp.ones((1, 4), bool))
+
+
+def given(ids, **others):
+    text = Signal(jnp.asarray([ids], jnp.int32), jnp.ones((1, len(ids)), bool))
+    return {"text": text, "image": PICTURE, "audio": SOUND, **others}
+
+
+@functools.cache
+def weights(model):
+    made = jax.jit(lambda key: MODELS[model].init(key, given([1, IMAGE, AUDIO]), train=False))(jax.random.key(0))
+    return jax.tree.map(lambda leaf: leaf + 0.3 * RNG.normal(size=leaf.shape).astype(leaf.dtype), made)
+
+
+MODELS = {"prefix": PREFIX, "gated": GATED, "plain": decoders.GPT(VOCABULARY, **SIZE)}
+talkers = pytest.mark.parametrize("model", ["prefix", "gated"])
+
+
+@functools.cache
+def run(model):
+    return jax.jit(lambda held, inputs: MODELS[model].apply(held, inputs, train=False).heads["next"])
+
+
+def logits(model, inputs, held=None):
+    factors = run(model)(held or weights(model), inputs)
+    return np.asarray(factors.features @ factors.kernel)[0]
+
+
+def test_shut_gates_leave_the_plain_decoder_bit_for_bit():
+    made = jax.jit(lambda key: GATED.init(key, given([1, 2, 3]), train=False))(jax.random.key(0))
+    crossed = made["params"]["decoder"]["trunk"].pop("block_1")
+    assert not crossed["cross"]["attention_gate"] and not crossed["cross"]["mlp_gate"]
+    own = {**made["params"]["decoder"]["trunk"], "block_1": {k: v for k, v in crossed.items() if k != "cross"}}
+    plain = {"params": {**made["params"]["decoder"], "trunk": own}}
+    made["params"]["decoder"]["trunk"]["block_1"] = crossed
+    np.testing.assert_array_equal(
+        logits("gated", given([5, 1, 7, 2]), made), logits("plain", given([5, 1, 7, 2]), plain)
+    )
+
+
+@talkers
+def test_what_is_missing_is_what_is_masked(model):
+    ids = [1, IMAGE, 4, IMAGE, AUDIO, AUDIO, 7]
+    masked = modality.subset(given(ids), ("text", "audio"))
+    left = {name: signal for name, signal in given(ids).items() if name != "image"}
+    np.testing.assert_allclose(logits(model, masked), logits(model, left), rtol=1e-4, atol=1e-5)
+    assert np.abs(logits(model, masked) - logits(model, given(ids))).max() > 1e-3
+
+
+def test_places_are_filled_in_turn_wherever_they_stand():
+    """Words see what stands before them, in the place where it stands; a place too many is nothing."""
+    ids, moved = [1, AUDIO, IMAGE, 4, IMAGE, 7, 8], [1, IMAGE, AUDIO, 4, IMAGE, 7, 8]
+    assert np.abs(logits("prefix", given(ids))[3] - logits("prefix", given(moved))[3]).max() > 1e-4
+    other = PICTURE.replace(values=PICTURE.values.at[:, :, 2:].add(1.0))  # its second token
+    seen, changed = logits("prefix", given(ids)), logits("prefix", given(ids, image=other))
+    np.testing.assert_array_equal(seen[:4], changed[:4])
+    assert np.all(np.abs(seen[4:] - changed[4:]).max(axis=1) > 1e-4)
+    text = given([1, IMAGE, IMAGE, IMAGE, 3])["text"]
+    gone = text.replace(mask=text.mask.at[0, 3].set(False))
+    np.testing.assert_array_equal(
+        logits("prefix", given([1, IMAGE, IMAGE, IMAGE, 3])), logits("prefix", {**given([1]), "text": gone})
+    )
+
+
+def test_a_cross_attending_decoder_sees_everything_from_every_word():
+    seen = logits("gated", given([1, 2, 3]))
+    changed = logits("gated", given([1, 2, 3], image=PICTURE.replace(values=PICTURE.values + 1)))
+    assert np.all(np.abs(seen - changed).max(axis=1) > 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (decoders.Talker({"image": EYE}, decoders.GPT(VOCABULARY, **SIZE)), "tokens of 'image' are 6 wide, words 8"),
+        (PREFIX.clone(encoders={"image": EYE}), "bridges have 'audio', which has no encoder; there are image"),
+        (GATED.clone(bridges={"image": LATENTS["image"]}), "not equally wide .audio 6, image 8."),
+        (GATED.clone(decoder=GATED.decoder.clone(scan=True)), "cross=2 differ from layer to layer"),
+    ],
+)
+def test_parts_that_do_not_fit_are_told(model, message):
+    with pytest.raises(UserError, match=message):
+        jax.eval_shape(lambda: model.init(jax.random.key(0), given([1, IMAGE]), train=False))

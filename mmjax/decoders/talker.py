@@ -24,10 +24,11 @@ class Talker(linen.Module):
     encoder-decoder  none                      ``cross=1``, as Whisper and the first transformers
     ================ ========================= =====================================================================
 
-    In the text an id of -(1 + i) is no word but a place for one token of the i-th encoder, in the order of names. Places
-    of an encoder are filled in turn with its tokens, so pictures and recordings stand anywhere, and words see those that
-    stand before them. A place without a token is masked, as all of them are where the modality is absent. To a decoder
-    with ``cross`` places are nothing: each word sees all that there is (Flamingo's sees the last picture before it).
+    In the text an id of -(1 + i) is no word but a place for one token of the i-th encoder, in the order of names.
+    Places of an encoder are filled in turn with its tokens, so pictures and recordings stand anywhere, and words see
+    those that stand before them. A place without a token is masked, as all of them are where the modality is absent.
+    To a decoder with ``cross`` places are nothing: each word sees all that there is (Flamingo's sees the last picture
+    before it).
 
     Modalities that are left out are as if masked. Initialise with all of them. ``streams`` of what comes out are what
     the decoder was given.

@@ -52,7 +52,7 @@ def measure(experiment: Experiment, topology: str) -> dict[str, Any]:
     prepared = prepare.prepare(experiment, devices=devices(topology))
     example = prepared.schema.example(experiment.data.batch)
     began = time.perf_counter()
-    with jax.set_mesh(prepared.mesh), _unkept():
+    with jax.set_mesh(prepared.mesh), unkept():
         traced = prepared.step.trace(prepared.shapes, example)
         compiled = traced.lower().compile()
     seconds = time.perf_counter() - began
@@ -77,7 +77,7 @@ def measure(experiment: Experiment, topology: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _unkept() -> Iterator[None]:
+def unkept() -> Iterator[None]:
     """What is compiled for devices that are not there is not written into a cache, out of which it cannot be read."""
     name = "jax_persistent_cache_min_compile_time_secs"
     before = jax.config.values[name]

@@ -21,6 +21,7 @@ from mmjax.fusion.perceiver import Perceiver
 from mmjax.fusion.qformer import QFormer
 from mmjax.fusion.sum import Sum
 from mmjax.fusion.tensor import Tensor
+from mmjax.fusion.towers import Towers
 from mmjax.fusion.tucker import Tucker
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "QFormer",
     "Sum",
     "Tensor",
+    "Towers",
     "Tucker",
 ]

@@ -64,4 +64,5 @@ class Experiment:
     @property
     def answers(self) -> dict[str, str]:
         """The target that each head with an objective answers to, by head."""
-        return {objective.head or objective.target: objective.target for objective in self.objectives.values()}
+        asked = [objective for objective in self.objectives.values() if hasattr(objective, "target")]
+        return {objective.head or objective.target: objective.target for objective in asked}

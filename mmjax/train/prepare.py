@@ -10,7 +10,7 @@ import optax
 from flax import linen
 
 from mmjax.core import Batch, UserError, plain
-from mmjax.train import activation, audit, flat, place, sharding, state, step
+from mmjax.train import across, activation, audit, flat, place, sharding, state, step
 from mmjax.train.evaluate import Evaluation, standard
 from mmjax.train.experiment import Experiment
 
@@ -74,7 +74,7 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     notes = audit.notes(shapes, shardings, mesh, model)
     function = step.make_step(
         model,
-        experiment.objectives,
+        {name: across.spread(objective, mesh) for name, objective in experiment.objectives.items()},
         optimizer,
         accumulate=experiment.optim.accumulate,
         modality_dropout=experiment.modality_dropout,

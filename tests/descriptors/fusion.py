@@ -155,6 +155,14 @@ POOLED = [
         (1, 1, 1),
         packs=True,
     ),
+    Row("towers", fusion.Towers(width=WIDTH), STREAMS, (8 + 6 + 5) * WIDTH, (3, 3, 1)),
+    Row(
+        "towers_deep",
+        fusion.Towers(width=WIDTH, hidden=(4,), unit=False, pool={"sight": "first", "words": "last"}),
+        STREAMS,
+        dense(8, 4) + dense(6, 4) + dense(5, 4) + 3 * (2 * 4 + 4 * WIDTH),
+        (3, 3, 1),
+    ),
     Row(
         "experts", fusion.Experts(3), STREAMS, 2 * (8 + 6 + 5) + sum(dense(d, 3) for d in (8, 6, 5)), (3, 3, 1), width=3
     ),

@@ -137,6 +137,8 @@ FUSIONS = {
     "sum": MEANS,
     "attended": MEANS + 3 * (D * D + D),
     "mixture": 2 * MEANS + 3 * (D * 2 * D + D * 2),
+    "towers": MEANS,
+    "towers_deep": sum(WIDTHS) * 4 + 3 * 4 * D,
     "experts": sum(WIDTHS) * 3,
     "tensor": sum(WIDTHS) * 3 + (4**3 - 1) * D,
     "multiplicative": (8 + 6 + 5 + 8 * 6 + 8 * 5 + 6 * 5) * D,

@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 
+from mmjax import fusion, heads, objectives
 from mmjax.core import LOSSES, Batch, Mean, Outputs, Signal, Tokens
 from mmjax.train import Optim, Sgd, make_step
 from mmjax.train.optim import averaged
@@ -148,3 +149,30 @@ def test_what_layers_want_is_a_loss(pieces):
     assert jax.tree.structure(moved) == jax.tree.structure(state)  # nothing of it is kept
     difference = optax.tree.sub(moved.params, plain.params)
     assert optax.tree.norm(difference["hidden"]) > 0 == optax.tree.norm(difference["first"])
+
+
+class Towers(nn.Module):
+    """Two modalities, one vector of each."""
+
+    @nn.compact
+    def __call__(self, inputs, *, train):
+        streams = {name: Tokens(s.values[:, None], jnp.all(s.mask, axis=1)[:, None]) for name, s in inputs.items()}
+        fused = fusion.Towers(width=3)(streams, train=train)
+        return Outputs(streams, fused, {"scale": heads.Temperature(5.0)(fused, train=train)})
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_contrast_sees_the_whole_batch_where_gradients_are_cached(whole):
+    batch = make_batch(rows=8)
+    inputs = {name: s.replace(mask=s.mask | (jnp.arange(8) < 6)[:, None]) for name, s in batch.inputs.items()}
+    batch = batch.replace(inputs=inputs)
+    optimizer = Optim(lr=0.1, rule=Sgd(), clip=0.0).build(10)
+    state = make_init(Towers(), optimizer, batch)(jax.random.key(1))
+    contrast = {"pairs": objectives.Contrastive(whole=whole, weight=0.5)}
+    one, said = jax.jit(make_step(Towers(), contrast, optimizer))(state, batch)
+    parts, also = jax.jit(make_step(Towers(), contrast, optimizer, accumulate=4))(state, batch)
+    if not whole:
+        assert also["loss"] < said["loss"]  # fewer rows to be told from
+        return
+    np.testing.assert_allclose(also["loss"], said["loss"], rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), parts.params, one.params)

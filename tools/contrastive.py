@@ -1,4 +1,4 @@
-"""A contrastive loss for TPUs that are not there: ``python -m tools.contrastive [--rows N] [--width D] [--topology T]``.
+"""A contrastive loss for TPUs that are not there: ``python -m tools.contrastive [--rows N] [--width D]``.
 
 Value and gradient by the vectors of both sides and the temperature, compiled ahead of time (``libtpu``) for rows that
 all chips share; nothing is run. One JSON line: the bytes that a chip needs at the peak, of which ``given`` are the
@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from mmjax import objectives
 from mmjax.objectives import pairwise
 from mmjax.objectives.contrastive import Sigmoid, Softmax
 from mmjax.train import Mesh, across, sharding
@@ -60,7 +59,7 @@ def measure(rows: int, width: int, topology: str, *, kind: str, chunk: int, dtyp
             "peak_mb": round((arguments + results + temporary) / 1e6, 1),
             "given_mb": round(arguments / 1e6, 1),
             "temporary_mb": round(temporary / 1e6, 1),
-            "collectives": hlo.traffic(compiled.as_text(), mesh.size),
+            "collectives": hlo.traffic(compiled.as_text() or "", mesh.size),
         }
     return out
 

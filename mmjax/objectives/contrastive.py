@@ -25,7 +25,7 @@ class Contrastive:
 
     Averaged over the rows that have both modalities of a pair; a row that lacks one takes no part in it. anchor: the
     modality that all others are paired with (ImageBind, Girdhar et al., 2023, https://arxiv.org/abs/2305.05665).
-    scale: the head that says how sharply likeness is read (``heads.Temperature``). hard: how much more the likest of the
+    scale: the head that says how sharp likeness is (``heads.Temperature``). hard: how much more the likest of the
     wrong rows count; 0 for all alike, else they are weighted by the ``hard``-th power of exp(logit) (Robinson et al.,
     2021, https://arxiv.org/abs/2010.04592; softmax alone).
 
@@ -66,7 +66,8 @@ class Contrastive:
         for one, other in self._pairs(sorted(found)):
             mask = found[one].mask & found[other].mask
             sides = (jnp.where(mask[:, None], found[name].values, 0) for name in (one, other))
-            total += pairwise.total(*sides, mask, scale, added, rule, self.chunk, across)
+            more: Any = pairwise.total(*sides, mask, scale, added, rule, self.chunk, across)
+            total += more
             count += jnp.sum(_here(one, batch, mask) & _here(other, batch, mask), dtype=jnp.float32)
         return Mean(total.astype(jnp.float32), count)
 

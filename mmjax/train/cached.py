@@ -20,12 +20,12 @@ Losses = Callable[[Any, Batch], tuple[dict[str, jax.Array], dict[str, jax.Array]
 
 def cut(batch: Any, pieces: int) -> Any:
     """Rows go to parts in turn, so that each stays spread over all devices as the batch was."""
-    return jax.tree.map(lambda x: x.reshape(-1, pieces, *x.shape[1:]).swapaxes(0, 1), batch)
+    return jax.tree.map(lambda x: x.reshape(len(x) // pieces, pieces, *x.shape[1:]).swapaxes(0, 1), batch)
 
 
 def joined(micros: Any) -> Any:
     """What was cut, in the order that it had."""
-    return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), micros)
+    return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(len(x) * x.shape[1], *x.shape[2:]), micros)
 
 
 def pulls(

@@ -94,7 +94,7 @@ class _Forward:
             parts[LAYERS] = sum(map(jnp.sum, own)) / self.accumulate
         losses = self.weighted(parts)
         if pull is not None:
-            losses[LAYERS] = losses.get(LAYERS, 0.0) + cached.pulled(pull, outputs)
+            losses[LAYERS] = losses.get(LAYERS, jnp.zeros(())) + cached.pulled(pull, outputs)
         return losses, Ran(parts, variables, outputs)
 
     def together(self, state: TrainState, batch: Batch, key: jax.Array, counts: Any) -> tuple[Any, dict[str, Any]]:

@@ -56,7 +56,9 @@ def test_equals_the_dense_formula_in_float64(name, chunk):
         objective = objectives.Contrastive(**KINDS[name], chunk=chunk)
 
         def both(function):
-            return jax.jit(jax.value_and_grad(lambda v, s: function(objective, v, s), argnums=(0, 1)))(VALUES, SHARPNESS)
+            return jax.jit(jax.value_and_grad(lambda v, s: function(objective, v, s), argnums=(0, 1)))(
+                VALUES, SHARPNESS
+            )
 
         (found, grads), (expected, wanted) = both(loss), both(reference)
         np.testing.assert_allclose(found, expected, rtol=1e-6)

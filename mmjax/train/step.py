@@ -89,7 +89,7 @@ class _Forward:
     def __call__(self, params: Any, variables: Any, batch: Batch, key: jax.Array, counts: Any, pull: Any = None):
         """Weighted losses, and what was left. pull: of a part of the batch, where some losses are of all of it."""
         outputs, variables, own = self._said(params, variables, batch, key)
-        parts = self._measured(outputs, batch, counts, whole=None if pull is None else False)
+        parts: dict[str, Any] = self._measured(outputs, batch, counts, whole=None if pull is None else False)
         if own:
             parts[LAYERS] = sum(map(jnp.sum, own)) / self.accumulate
         losses = self.weighted(parts)

@@ -40,8 +40,7 @@ class Replies:
     def said(self, apply: Apply, batch: Batch, field: Any) -> Rows:
         """``scores`` are the ids ``b t`` of what was said, -1 after it; rows without an answer are masked."""
         inputs = {
-            name: signal.replace(mask=signal.mask & (name not in self.without))
-            for name, signal in batch.inputs.items()
+            name: signal.replace(mask=signal.mask & (name not in self.without)) for name, signal in batch.inputs.items()
         }
         known = batch.targets[self.target].mask
         has = jnp.any(known, axis=1)

@@ -28,6 +28,7 @@ class Origin:
 
 
 Origins = Callable[[str], Origin | None]
+Inputs = Mapping[str, Signal] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,16 +46,17 @@ class Account:
     reshaped: tuple[str, ...]
 
 
-def shapes(model: linen.Module) -> dict[str, tuple[int, ...]]:
-    """Shapes of a GPT's parameters by path; nothing is computed."""
-    inputs = {getattr(model, "stream", "text"): Signal(jnp.zeros((1, 1), jnp.int32), jnp.ones((1, 1), bool))}
+def shapes(model: linen.Module, inputs: Inputs = None) -> dict[str, tuple[int, ...]]:
+    """Shapes of the parameters by path; nothing is computed. inputs: an example of them; None: a GPT's."""
+    if inputs is None:
+        inputs = {getattr(model, "stream", "text"): Signal(jnp.zeros((1, 1), jnp.int32), jnp.ones((1, 1), bool))}
     made = jax.eval_shape(lambda: model.init(jax.random.key(0), inputs, train=False))["params"]
     return {path: leaf.shape for path, leaf in trees.flatten(made).items()}
 
 
-def account(tensors: Mapping[str, Any], model: linen.Module, origins: Origins) -> Account:
-    """Every released tensor and every leaf of ``model``, and how they fit."""
-    wanted = {path: (origins(path), shape) for path, shape in shapes(model).items()}
+def account(tensors: Mapping[str, Any], model: linen.Module, origins: Origins, inputs: Inputs = None) -> Account:
+    """Every released tensor and every leaf of ``model``, and how they fit. inputs: as of ``shapes``."""
+    wanted = {path: (origins(path), shape) for path, shape in shapes(model, inputs).items()}
     used = {name for origin, _ in wanted.values() if origin for name in origin.names}
     misfits, reshaped = [], []
     for path, (origin, shape) in wanted.items():
@@ -77,18 +79,20 @@ def account(tensors: Mapping[str, Any], model: linen.Module, origins: Origins) -
     )
 
 
-def adopt(tensors: Mapping[str, Any], model: linen.Module, origins: Origins) -> tuple[dict[str, Any], Account]:
+def adopt(
+    tensors: Mapping[str, Any], model: linen.Module, origins: Origins, inputs: Inputs = None
+) -> tuple[dict[str, Any], Account]:
     """Parameters for ``model.apply({"params": ...})`` in numpy, and what became of every tensor.
 
-    Raises UserError where one is missing or of another size.
+    inputs: as of ``shapes``. Raises UserError where one is missing or of another size.
     """
-    told = account(tensors, model, origins)
+    told = account(tensors, model, origins, inputs)
     for what, names in (("lack", told.missing), ("have nothing for", told.unknown), ("do not fit:", told.misfits)):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise UserError(f"the weights {what} {names[0]}{more}; is this the right size of the model?")  # pyright: ignore[reportGeneralTypeIssues]
     tree: dict[str, Any] = {}
-    for path, shape in shapes(model).items():
+    for path, shape in shapes(model, inputs).items():
         *parents, leaf = path.split("/")
         place = tree
         for parent in parents:

@@ -8,6 +8,7 @@ from mmjax.data.datasets.manifest import Manifest
 from mmjax.data.datasets.mixture import Mixture
 from mmjax.data.datasets.packed import Packed
 from mmjax.data.datasets.records import Records
+from mmjax.data.datasets.strung import Strung
 from mmjax.data.datasets.synergy import Synergy
 from mmjax.data.datasets.texts import Texts
 from mmjax.data.datasets.tfds import Tfds
@@ -21,6 +22,7 @@ __all__ = [
     "Mixture",
     "Packed",
     "Records",
+    "Strung",
     "Synergy",
     "Texts",
     "Tfds",

@@ -158,9 +158,10 @@ class Predictor:
         return {model.head: metrics.replies(apply, inputs, **own)}
 
     def _silent(self, head: str, missing: list[str], inputs: Mapping[str, Any]) -> bool:
-        """Whether a row has nothing that a head reads; one that continues words has nothing without words."""
+        """Whether a row has nothing that a head reads; a prompt that is the same for all rows is nothing of a row."""
         stream = self._streams.get(head, "")
-        return stream in missing if stream else len(missing) == len(inputs)
+        own = [name for name in inputs if getattr(self._inputs[name], "asked", True)]
+        return stream in missing if stream else all(name in missing for name in own)
 
     def _field(self, head: str) -> Any:
         """What a head's target is; None for a head that answers to no target."""

@@ -62,6 +62,7 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     variables = {"params": shapes.params, **shapes.variables}
     model = activation.Placed(experiment.model, mesh, experiment.mesh)
     outputs = jax.eval_shape(lambda v, i: model.apply(v, i, train=False), variables, example.inputs)
+    _check_marks(schema, outputs)
     for name, objective in experiment.objectives.items():
         _fits(objective, schema, outputs, example, where=f"objectives.{name}")
     if experiment.balance is not None:
@@ -177,6 +178,19 @@ def _check_places(field: Any, part: Any, where: str) -> None:
             f"{where} makes one token of {stride} units, but packed examples begin at multiples of {align}; "
             f"set align of datasets.Packed to {stride}"
         )
+
+
+def _check_marks(schema: Any, outputs: Any) -> None:
+    """Raises UserError where prompts have more or fewer places for a modality than a model makes tokens of it."""
+    for where, field in schema.inputs.items():
+        room = field.room if field.kind == "prompt" else {}
+        for name, count in room.items():
+            tokens = outputs.streams[name].values.shape[1] if name in outputs.streams else 0
+            if count and count != tokens:
+                raise UserError(
+                    f"prompts of {where!r} have {count} places for {name!r}, but the model makes {tokens} tokens of it; "
+                    f"mend places of fields.Prompt"
+                )
 
 
 def _fits(part: Any, schema: Any, outputs: Any, example: Batch, *, where: str) -> None:

@@ -42,18 +42,17 @@ class Prompt:
     kind: ClassVar[str] = "prompt"
 
     def __post_init__(self) -> None:
-        marks = [mark for _, mark in _PARTS.findall(self.template) if mark]
-        for mark in marks:
-            if mark not in self.places:
+        for _, mark in _PARTS.findall(self.template):
+            if mark and mark not in self.places:
                 raise UserError(f"fields.Prompt: places lacks the mark <{mark}>{nearest(mark, self.places)}")
         for name, count in self.places.items():
-            if count and name not in marks:
+            if count and not self.room[name]:
                 raise UserError(f"fields.Prompt: places has {name}={count}, but the template has no <{name}>")
         for template in (self.template, self.answer):
             if re.search("[{}]", _PARTS.sub("", template)) or "{}" in template:
                 raise UserError(f"fields.Prompt: {template!r} has a brace that names no column")
         for name in ("length", "reply"):
-            least = 1 + sum(self.places[mark] for mark in marks) if name == "length" else 1
+            least = 1 + sum(self.room.values()) if name == "length" else 1
             if getattr(self, name) is not None and getattr(self, name) < least:
                 raise UserError(f"fields.Prompt: {name} is {getattr(self, name)}; it must be {least} or more")
 
@@ -65,6 +64,12 @@ class Prompt:
     def asked(self) -> tuple[str, ...]:
         """The columns of the prompt alone."""
         return tuple(dict.fromkeys(_columns(self.template)))
+
+    @property
+    def room(self) -> dict[str, int]:
+        """How many places the template has for tokens of each encoder."""
+        marks = [mark for _, mark in _PARTS.findall(self.template) if mark]
+        return {name: count * marks.count(name) for name, count in self.places.items()}
 
     @property
     def shape(self) -> tuple[int, ...]:

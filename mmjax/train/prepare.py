@@ -188,8 +188,8 @@ def _check_marks(schema: Any, outputs: Any) -> None:
             tokens = outputs.streams[name].values.shape[1] if name in outputs.streams else 0
             if count and count != tokens:
                 raise UserError(
-                    f"prompts of {where!r} have {count} places for {name!r}, but the model makes {tokens} tokens of it; "
-                    f"mend places of fields.Prompt"
+                    f"prompt {where!r} has {count} places for {name!r}, but the model makes {tokens} tokens of it; "
+                    "mend places of fields.Prompt"
                 )
 
 

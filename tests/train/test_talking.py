@@ -63,5 +63,5 @@ def test_a_picture_is_asked_about(folder):
 
 
 def test_places_must_be_as_many_as_tokens(folder):
-    with pytest.raises(UserError, match="have 3 places for 'image', but the model makes 4 tokens of it"):
+    with pytest.raises(UserError, match="has 3 places for 'image', but the model makes 4 tokens of it"):
         mmjax.train(experiment(folder, places=3), quiet=True)

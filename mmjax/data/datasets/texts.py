@@ -1,19 +1,20 @@
 """Running text to learn what follows: files of it, as documents."""
 
 import dataclasses
-import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from mmjax.core import UserError
-from mmjax.data import document
+from mmjax.data import document, store
 from mmjax.data.examples import Examples
 from mmjax.data.fields import Next, Passage
 from mmjax.data.schema import Schema
 from mmjax.data.sources import Lazy, Source, find
+from mmjax.data.store import Store
 from mmjax.data.tokenizers import BytePairs, Bytes, Characters
 
 TEXT, NEXT = "text", "next"  # names of the modality and of the target
@@ -30,6 +31,10 @@ class Texts:
     Documents stand one after the other and a row may begin anywhere: at every ``stride`` of tokens (0: ``length``, so
     that each is predicted once). With ``packed`` documents are kept whole where they fit, several share a row, and none
     sees another.
+
+    store: a folder where the ids are kept. Texts are then encoded once, in pieces, and read from there by this and
+    every later run, so that they may be larger than memory (``data.store``); the tokenizer should be a published one,
+    since one that learns reads all texts at once.
     """
 
     path: str | tuple[str, ...]
@@ -42,6 +47,7 @@ class Texts:
     packed: bool = False
     augment: tuple[Any, ...] = ()
     seed: int = 0
+    store: str = ""
 
     def __post_init__(self) -> None:
         if self.length < 1 or self.stride < 0:
@@ -53,16 +59,14 @@ class Texts:
     def paths(self) -> tuple[str, ...]:
         return (self.path,) if isinstance(self.path, str) else tuple(self.path)
 
-    def documents(self) -> list[str]:
-        """The documents of these parts of the files, none of them empty."""
-        found = []
-        for path in self.paths:
-            text = _read(path)
-            text = text[round(self.part[0] * len(text)) : round(self.part[1] * len(text))]
-            found += [piece for piece in (text.split(self.separator) if self.separator else [text]) if piece]
-        if not found:
+    def documents(self) -> Iterator[str]:
+        """The documents of these parts of the files, none of them empty, each read when it is asked for."""
+        files = [find(path) for path in self.paths]
+        texts = itertools.chain.from_iterable(document.read(file, self.separator, self.part) for file in files)
+        first = next(texts, None)
+        if first is None:
             raise UserError(f"{', '.join(self.paths)}: there is no text in part={self.part}")
-        return found
+        return itertools.chain([first], texts)
 
     def fit(self) -> Schema:
         """The schema with the tokenizer that these texts teach."""
@@ -80,39 +84,45 @@ class Texts:
         return Examples(Source(name, field.columns, dataclasses.replace(rows, name=name)), schema, cache_gb=0)
 
     def _rows(self, field: Passage) -> Lazy:
-        texts = self.documents()
-        documents = [field.tokenizer.encode(text) for text in texts]
-        if len(documents) > 1:
-            documents = [np.append(ids, np.int32(field.tokenizer.end)) for ids in documents]
-        digest = hashlib.sha256(b"".join(ids.tobytes() for ids in documents)).hexdigest()[:16]
+        kept = self._kept(field.tokenizer)
         if field.packed:
-            return self._packed(documents, field, digest)
-        ids, starts = document.windows(documents, field.length, self.stride or field.length)
+            return self._packed(kept, field)
+        ids, starts = kept.ids, document.windows(len(kept.ids), field.length, self.stride or field.length)
         if len(ids) < 2:
             raise UserError(f"{', '.join(self.paths)}: one token in part={self.part}, after which nothing follows")
 
         def cells(i: int) -> Mapping[str, Any]:
-            own = ids[starts[i] : starts[i] + field.length + 1]
+            own = ids[starts[i] : starts[i] + field.length + 1].astype(np.int32)
             return {field.columns[0]: np.stack([own, np.ones_like(own)], axis=1)}
 
-        return Lazy("", len(starts), cells, digest=digest)
+        return Lazy("", len(starts), cells, digest=kept.digest[:16])
 
-    def _packed(self, documents: Sequence[np.ndarray], field: Passage, digest: str) -> Lazy:
+    def _packed(self, kept: Store, field: Passage) -> Lazy:
         # A row has one token more than the model reads: the last is only an answer.
-        rows = document.packed([len(ids) for ids in documents], field.length + 1)
+        rows = document.packed(kept.lengths.tolist(), field.length + 1)
+        begins = kept.ends - kept.lengths
 
         def cells(i: int) -> Mapping[str, Any]:
-            pieces = [documents[number][start:stop] for number, start, stop in rows[i]]
+            pieces = [kept.ids[begins[number] + start : begins[number] + stop] for number, start, stop in rows[i]]
             numbers = np.repeat(np.arange(1, len(pieces) + 1), [len(piece) for piece in pieces])
-            return {field.columns[0]: np.stack([np.concatenate(pieces), numbers.astype(np.int32)], axis=1)}
+            ids = np.concatenate(pieces).astype(np.int32)
+            return {field.columns[0]: np.stack([ids, numbers.astype(np.int32)], axis=1)}
 
-        return Lazy("", len(rows), cells, digest=digest)
+        return Lazy("", len(rows), cells, digest=kept.digest[:16])
 
+    def _kept(self, tokenizer: Any) -> Store:
+        """The ids of all documents: in the store, or, without one, in memory."""
+        if not self.store:
+            return store.held(list(self._encoded(tokenizer)))
+        files = [(path, find(path).stat().st_size) for path in self.paths]
+        own = {"files": files, "part": self.part, "separator": self.separator}
+        learned = hashlib.sha256(repr(tokenizer).encode()).hexdigest()
+        return store.opened(self.store, {**own, "tokenizer": learned}, self._encoded(tokenizer), tokenizer.size)
 
-@functools.lru_cache(maxsize=4)
-def _read(path: str) -> str:
-    file = find(path)
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8") from None
+    def _encoded(self, tokenizer: Any) -> Iterator[np.ndarray]:
+        """The ids of each document, with the end behind it where there are several."""
+        texts = self.documents()
+        first = list(itertools.islice(texts, 2))
+        end = [tokenizer.end] if len(first) > 1 else []
+        for text in itertools.chain(first, texts):
+            yield np.concatenate([tokenizer.encode(text), np.array(end, np.int32)])

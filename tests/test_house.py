@@ -21,8 +21,8 @@ FLOORS = {
     "model": 3,
     "objectives": 3,
     "metrics": 3,
-    "zoo": 3,
     "flops": 3,
+    "zoo": 4,
     "train": 4,
     "predict": 5,
     "show": 5,
@@ -41,6 +41,7 @@ NARROW = {
     "objectives": {"core"},
     "metrics": {"core"},
     "flops": {"core"},
+    "zoo": {"core", "nn", "encoders", "fusion", "heads", "decoders", "model"},
     "train": {"core", "objectives", "metrics", "flops", "data"},
 }
 SIDE_TOWERS = {"data": 4}  # open to rooms from this floor up
@@ -164,7 +165,7 @@ def test_data_is_numpy_only():
 def test_compilation_stands_in_the_engine_room_and_above():
     wrong = []
     for path, tree in sources():
-        if FLOORS.get(room(path), 0) >= JIT_FROM:
+        if FLOORS.get(room(path), 0) >= JIT_FROM and room(path) != "zoo":
             continue
         wrong += [
             f"{at(path, node)}: {name}"

@@ -18,7 +18,9 @@ class Image(linen.Module):
     halves the patch, so n = log2(patch) makes the stem convolutional throughout; the last of them has
     ``channels``. Pictures may have any size; they are padded with 0 to whole patches. uint8 pixels are scaled
     to -1..1, floats taken as they are. ``positions`` are sinusoidal, learned (a table of ``grid`` rows and columns of
-    patches), rotary, relative or none, by row and column. ``class_tokens`` come before the patches.
+    patches), rotary, relative or none, by row and column. ``class_tokens`` come before the patches; ``class_places``
+    gives them positions of their own. Without ``patch_bias`` patches are embedded by a product alone; with
+    ``embed_norm`` all tokens are normed before the first layer.
     A ``depth`` of 0 leaves the front end alone.
 
     A signal ``b n d`` has patches of d = patch * patch * channels pixels already, each with its row and column as
@@ -26,7 +28,8 @@ class Image(linen.Module):
     Dehghani et al., 2023, https://arxiv.org/abs/2307.06304). That needs ``convolutions`` = 0, and packed rows no
     ``class_tokens``.
 
-    ViT itself is ``convolutions=0, positions="learned", class_tokens=1, key_bias=True, epsilon=1e-12``.
+    ViT itself is ``convolutions=0, positions="learned", class_tokens=1, key_bias=True, epsilon=1e-12``; CLIP's is in
+    ``zoo.clip``.
     Raises UserError where the convolutions do not divide the patch, and where patches are none of its own.
     """
 
@@ -39,9 +42,13 @@ class Image(linen.Module):
     positions: str = "sinusoidal"
     grid: Sequence[int] = (14, 14)
     class_tokens: int = 0
+    class_places: bool = False
+    patch_bias: bool = True
+    embed_norm: bool = False
     mlp: float = 4.0
     dropout: float = 0.0
     drop_path: float = 0.0
+    activation: str = "gelu"
     key_bias: bool = False
     norm_first: bool = True
     epsilon: float = 1e-6
@@ -63,7 +70,10 @@ class Image(linen.Module):
         values = values.astype(jnp.dtype(self.dtype))
         tokens = self._cut(values, signal) if values.ndim == 3 else self._whole(values, signal)
         if tokens.segments is None:
-            tokens = nn.embed.ClassTokens(self.class_tokens, name="class")(tokens)
+            tokens = nn.embed.ClassTokens(self.class_tokens, self.class_places, name="class")(tokens)
+        if self.embed_norm:
+            norm = nn.norm.features("layer", epsilon=self.epsilon, dtype=self.dtype, name="embed_norm")
+            tokens = tokens.replace(values=masks.zeroed(norm(tokens.values), tokens.mask))
         return trunk(tokens, train=train)
 
     def _whole(self, values: Float[Array, "b h w c"], signal: Signal) -> Tokens:
@@ -83,7 +93,7 @@ class Image(linen.Module):
             )
         if self.class_tokens and signal.segments is not None:
             raise UserError("class_tokens would be shared by the pictures of a packed row; set class_tokens=0")
-        values = linen.Dense(self.width, dtype=jnp.dtype(self.dtype), name="embed")(values)
+        values = linen.Dense(self.width, self.patch_bias, dtype=jnp.dtype(self.dtype), name="embed")(values)
         values = nn.position.marked_at(values, signal.positions, kind=self.positions, grid=self.grid)
         places = signal.positions if self.positions in ("rotary", "relative") else None
         return Tokens(values, signal.mask, signal.segments, places)
@@ -99,4 +109,4 @@ class Image(linen.Module):
             channels = nn.convolution.channels(self.channels, self.convolutions)
             values = nn.Stem(channels, dtype=self.dtype, name="stem")(values)
         values = nn.embed.patches(values, rows=size, columns=size)
-        return linen.Dense(self.width, dtype=jnp.dtype(self.dtype), name="embed")(values)
+        return linen.Dense(self.width, self.patch_bias, dtype=jnp.dtype(self.dtype), name="embed")(values)

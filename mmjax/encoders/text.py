@@ -33,6 +33,7 @@ class Text(linen.Module):
     drop_path: float = 0.0
     causal: bool = False
     band: int = 0
+    activation: str = "gelu"
     key_bias: bool = False
     norm_first: bool = True
     epsilon: float = 1e-6

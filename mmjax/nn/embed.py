@@ -27,10 +27,12 @@ def patches(values: Shaped[Array, "b h w c"], *, rows: int, columns: int) -> Sha
 class ClassTokens(linen.Module):
     """``count`` learned tokens before all others (BERT, Devlin et al., 2018, https://arxiv.org/abs/1810.04805).
 
-    They are there in every row that has anything, and stand at position 0.
+    They are there in every row that has anything, and stand at position 0. ``placed``: each has a learned position of
+    its own besides, as released ViTs have.
     """
 
     count: int
+    placed: bool = False
 
     @linen.compact
     def __call__(self, tokens: Tokens) -> Tokens:
@@ -38,6 +40,8 @@ class ClassTokens(linen.Module):
             return tokens
         rows, width = len(tokens.values), tokens.values.shape[-1]
         learned = self.param("token", linen.initializers.normal(0.02), (self.count, width))
+        if self.placed:
+            learned += self.param("position", linen.initializers.normal(0.02), (self.count, width))
         own = jnp.broadcast_to(learned.astype(tokens.values.dtype), (rows, self.count, width))
         here = jnp.broadcast_to(masks.present(tokens.mask)[:, None], (rows, self.count))
         positions = tokens.positions

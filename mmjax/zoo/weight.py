@@ -4,7 +4,7 @@ A file beside this one says of each of our paths which released tensors it is ma
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,12 +19,21 @@ from mmjax.core import Signal, UserError, trees
 class Origin:
     """Where a leaf comes from: the rows of ``names`` one after the other, of these part i of n along the last axis.
 
-    transposed: outputs are the first axis there, and the last here.
+    rows: only those from the first of these numbers up to the second; None for all. transposed: outputs are the first
+    axis there, and the last here. patch: a convolution over patches of so many pixels there, a product of them here.
     """
 
     names: tuple[str, ...]
     part: tuple[int, int] = (0, 1)
     transposed: bool = False
+    rows: tuple[int, int] | None = None
+    patch: int = 0
+
+    def size(self, shapes: Sequence[tuple[int, ...]]) -> int:
+        """How many numbers a leaf has that comes from tensors of these shapes."""
+        if self.rows is not None:
+            shapes = [(min(self.rows[1], shapes[0][0]) - self.rows[0], *shapes[0][1:])]
+        return sum(int(np.prod(shape)) for shape in shapes) // self.part[1]
 
 
 Origins = Callable[[str], Origin | None]
@@ -66,7 +75,7 @@ def account(tensors: Mapping[str, Any], model: linen.Module, origins: Origins, i
         line = (
             f"{' + '.join(f'{name} {old}' for name, old in zip(origin.names, theirs, strict=True))} -> {path} {shape}"
         )
-        if sum(int(np.prod(old)) for old in theirs) != int(np.prod(shape)) * origin.part[1]:
+        if origin.size(theirs) != int(np.prod(shape)):
             misfits.append(line)
         elif theirs != [shape]:
             reshaped.append(line)
@@ -107,25 +116,37 @@ def release(params: Any, origins: Origins, rows: Mapping[str, int] | None = None
     rows: of the tensors that are one leaf together, how many each has.
     """
     pieces: dict[tuple[str, ...], dict[int, np.ndarray]] = {}
+    rowwise = set()
     for path, leaf in trees.flatten(params).items():
         origin = _known(origins, path)
-        flat = _matrix(path, np.asarray(leaf))
-        pieces.setdefault(origin.names, {})[origin.part[0]] = flat.T if origin.transposed else flat
+        at = origin.part[0] if origin.rows is None else origin.rows[0]
+        pieces.setdefault(origin.names, {})[at] = _returned(path, np.asarray(leaf), origin)
+        rowwise |= {origin.names} if origin.rows else set()
     found = {}
     for names, parts in pieces.items():
-        whole = np.concatenate([parts[i] for i in sorted(parts)], axis=-1) if len(parts) > 1 else parts[0]
+        axis = 0 if names in rowwise else -1
+        whole = np.concatenate([parts[i] for i in sorted(parts)], axis=axis) if len(parts) > 1 else parts[0]
         bounds = np.cumsum([(rows or {})[name] for name in names[:-1]]) if len(names) > 1 else []
         for name, piece in zip(names, np.split(whole, bounds) if len(names) > 1 else [whole], strict=True):
-            found[name] = np.ascontiguousarray(piece)
+            found[name] = np.ascontiguousarray(piece).reshape(piece.shape)  # which would give a number an axis
     return found
 
 
 def _taken(tensors: Mapping[str, Any], origin: Origin) -> np.ndarray:
     arrays = [np.asarray(tensors[name]) for name in origin.names]
     whole = np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
+    whole = whole if origin.rows is None else whole[slice(*origin.rows)]
     i, count = origin.part
     whole = np.split(whole, count, axis=-1)[i] if count > 1 else whole
+    whole = whole.transpose(2, 3, 1, 0) if origin.patch else whole  # rows, columns, channels, as we lay patches out
     return np.ascontiguousarray(whole.T if origin.transposed else whole)
+
+
+def _returned(path: str, leaf: np.ndarray, origin: Origin) -> np.ndarray:
+    if origin.patch:
+        return leaf.reshape(origin.patch, origin.patch, -1, leaf.shape[-1]).transpose(3, 2, 0, 1)
+    flat = _matrix(path, leaf)
+    return flat.T if origin.transposed else flat
 
 
 def _matrix(path: str, leaf: np.ndarray) -> np.ndarray:
@@ -134,7 +155,7 @@ def _matrix(path: str, leaf: np.ndarray) -> np.ndarray:
         return leaf.reshape(-1, leaf.shape[-1])
     if path.endswith(("query/kernel", "key/kernel", "value/kernel")):
         return leaf.reshape(len(leaf), -1)
-    return leaf.reshape(-1) if path.endswith("bias") else leaf
+    return leaf.reshape(-1) if path.endswith(("bias", "class/token")) else leaf
 
 
 def _known(origins: Origins, path: str) -> Origin:

@@ -16,6 +16,9 @@ WAVE = {"channels": (4, 6), "kernels": (4, 3), "strides": (2, 2)}
 BUCKETS = 32 * 2  # a bias for each of two heads, and each axis
 
 
+CLIP = {"class_places": True, "patch_bias": False, "embed_norm": True, "activation": "quick_gelu"}
+
+
 def picture(name: str, parameters: int, **fields) -> Row:
     module = encoders.Image(**SMALL, patch=3, convolutions=0, **fields)
     extra = fields.get("class_tokens", 0)
@@ -43,6 +46,7 @@ def conformer() -> int:
 
 TRANSFORMERS = [
     picture("class", 4 * WIDTH + WIDTH, positions="learned", grid=(2, 2), class_tokens=1),
+    picture("clip", 7 * WIDTH, positions="learned", grid=(2, 2), class_tokens=1, **CLIP),
     picture("rotary", 0, positions="rotary"),
     picture("relative", DEPTH * 2 * BUCKETS, positions="relative"),
     text("sinusoidal"),

@@ -86,6 +86,7 @@ ENCODERS = {
     "chain_trunk": 7 * 7 * 12 + basic(7, 4, 3) + 4 * 8 * D + trunk(4, depth=1),
     "chain_experts": among(5) + 5 * D * 2 + 2 * mlp(5),  # a router, and room for all tokens in both experts
     "image_class": 6 * 18 * D + trunk(7),
+    "image_clip": 6 * 18 * D + trunk(7),
     "image_rotary": PATCHES,
     "image_relative": PATCHES,
     "text_sinusoidal": FIVE,

@@ -33,7 +33,7 @@ def _array(name: str, shape: tuple[int, ...]) -> np.ndarray:
         values = rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))
     else:
         values = 0.2 * rng.normal(size=shape) + name.endswith(("weight", "scale", "gamma"))
-    return values.astype(np.float32)
+    return np.asarray(values, np.float32)
 
 
 def fill(module: Any) -> dict[str, tuple[int, ...]]:

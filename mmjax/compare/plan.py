@@ -97,6 +97,8 @@ def plan(
     model = experiment.model
     if not isinstance(model, Multimodal):
         raise UserError("compare wants a model that is a Multimodal, whose fusion can be replaced")
+    if experiment.run.ramp is not None:
+        raise UserError("compare trains every model with one size of batch; set run.ramp to None")
     if len(model.encoders) < 2:
         raise UserError("compare wants two modalities or more; the model encodes " + ", ".join(model.encoders))
     chosen = _chosen(evaluator, experiment.evaluators, "evaluator")

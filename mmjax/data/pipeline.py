@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from mmjax.core import Batch, UserError
+from mmjax.data.bucketed import Bucketed
 from mmjax.data.examples import Examples
+from mmjax.data.ramp import Growth, Ramp
 from mmjax.data.worker import Batches
 
 _FOR_EVER = 2**62  # batches
@@ -57,18 +59,24 @@ def stream(
     shard: tuple[int, int] = (0, 1),
     prefetch: int = 2,
     workers: int = 0,
+    ramp: Ramp | None = None,
 ) -> Stream:
     """Batches of ``batch`` examples for ever, shuffled anew in every epoch, which batches may straddle.
 
     Shard (p, P) gets its contiguous slice of each, so that P processes see together what one would.
     Each transform draws from a generator keyed by the seed, the example's place in the stream and its own. With
-    ``workers`` batches are made in so many processes, else in threads of this one; they are the same. Raises
-    UserError where ``batch`` does not divide by P, or a transform does not fit the data.
+    ``workers`` batches are made in so many processes, else in threads of this one; they are the same. With a
+    ``ramp`` the first batches are smaller. Raises UserError where a batch does not divide by P, or a transform does not
+    fit the data.
     """
-    first, last = _slice(batch, shard)
+    growth = Growth(batch, ramp)
+    if ramp is not None and isinstance(examples, Bucketed):
+        raise UserError("run.ramp: datasets.Bucketed makes batches of one size; set run.ramp to None")
+    for size in growth.sizes:
+        _slice(size, shard)
     for transform in augment:
         _fits(transform, examples)
-    make = _Maker(examples, batch, seed, tuple(augment), first, last)
+    make = _Maker(examples, growth, seed, tuple(augment), shard)
     if not workers:
         return Stream(_iterator(make, _FOR_EVER, examples, prefetch), examples)
     return Stream(Batches(make, workers=workers), examples)
@@ -77,20 +85,21 @@ def stream(
 class _Maker:
     """Batch k of a stream, or one process's part of it."""
 
-    def __init__(self, examples: Examples, batch: int, seed: int, augment: tuple[Any, ...], first: int, last: int):
+    def __init__(self, examples: Examples, growth: Growth, seed: int, augment: tuple[Any, ...], shard: tuple[int, int]):
         self._examples, self._seed, self._augment = examples, seed, augment
-        self._places = np.arange(first, last), batch
+        self._growth, self._shard = growth, shard
         self._order = examples.order(seed)
 
     def __call__(self, k: int) -> Batch:
-        own, batch = self._places
-        drawn = self._order(own + k * batch)
+        start, size = self._growth(k)
+        places = start + np.arange(*_slice(size, self._shard))
+        drawn = self._order(places)
         if not self._augment:
             return self._examples.at(drawn)
         draws = _Draws(self._seed)
         changed = []
         found = iter(self._examples.take(drawn.numbers))
-        for place, count in zip((own + k * batch).tolist(), drawn.counts.tolist(), strict=True):
+        for place, count in zip(places.tolist(), drawn.counts.tolist(), strict=True):
             for number, example in enumerate(itertools.islice(found, count)):
                 inputs = example["inputs"]
                 for i, transform in enumerate(self._augment):

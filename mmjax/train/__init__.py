@@ -7,6 +7,7 @@ import sys
 import types
 from typing import Any
 
+from mmjax.data.ramp import Ramp
 from mmjax.train.balance import Modulation, Pareto
 from mmjax.train.experiment import Evaluator, Experiment, Run
 from mmjax.train.loop import Result, evaluate, train
@@ -32,6 +33,7 @@ __all__ = [
     "Muon",
     "Optim",
     "Pareto",
+    "Ramp",
     "Result",
     "Run",
     "Sgd",

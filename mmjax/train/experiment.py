@@ -6,6 +6,7 @@ from typing import Any
 
 from flax import linen
 
+from mmjax.data.ramp import Ramp
 from mmjax.train.optim import Optim
 from mmjax.train.sharding import Mesh
 
@@ -29,6 +30,7 @@ class Run:
 
     workers: processes that read and decode training data, beside this one; 0 for threads of this one. flat: between
     steps the state lies in a few long arrays, which a step is handed sooner than many small ones (``train.flat``).
+    ramp: smaller batches for the first steps.
     """
 
     steps: int = 1_000
@@ -39,6 +41,7 @@ class Run:
     keep: int = 2
     workers: int = 0
     flat: bool = False
+    ramp: Ramp | None = None
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,8 @@ class Folder:
         for name in old:
             if name not in _FREE:
                 agree(old[name], new[name], name, self.path)
-        agree(old["run"]["seed"], new["run"]["seed"], "run.seed", self.path)
+        for name in ("seed", "ramp"):  # they say which rows a step sees
+            agree(old["run"].get(name), new["run"][name], f"run.{name}", self.path)
         done = self.step()
         if done > experiment.run.steps:
             raise UserError(

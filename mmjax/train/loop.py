@@ -20,6 +20,7 @@ import numpy as np
 from mmjax import flops
 from mmjax.core import UserError
 from mmjax.data import pipeline
+from mmjax.data.ramp import Growth
 from mmjax.train import checkpoint, cluster, flat, place, sharding, state
 from mmjax.train.experiment import Experiment
 from mmjax.train.folder import CHECKPOINTS, Folder
@@ -100,12 +101,13 @@ class _Loop:
         self.pending: list[dict[str, jax.Array]] = []
         self.rate = jax.jit(prepared.experiment.optim.rate(self.run_.steps))
         self.held = flat.made(prepared)
+        self.growth = Growth(prepared.experiment.data.batch, self.run_.ramp)
 
     def run(self) -> tuple[state.TrainState, dict[str, Any]]:
         """To the last step, then evaluate."""
         data = self.p.experiment.data
         shard = place.shard(self.p.mesh)
-        own = {"augment": data.augment, "shard": shard, "workers": self.run_.workers}
+        own = {"augment": data.augment, "shard": shard, "workers": self.run_.workers, "ramp": self.run_.ramp}
         batches = pipeline.stream(self.p.examples, batch=data.batch, seed=data.seed, **own)
         with contextlib.closing(batches), self._checkpoints() as saved:
             begun, start = self._start(saved, batches)
@@ -120,7 +122,7 @@ class _Loop:
                         now = self._step(step, now, batches)
                         log.tick(step)
                         self._after(step, start, now, batches, log, saved)
-                self.ledger.work(self._operations(), list(self.p.mesh.devices.flat))
+                self.ledger.work(self._operations(start), list(self.p.mesh.devices.flat))
                 with self.ledger.spent("evaluate"):
                     evaluations = self._evaluate(now, log)
         return self.held.cut(now), evaluations
@@ -143,10 +145,12 @@ class _Loop:
         self.ledger.done(step)
         return now
 
-    def _operations(self) -> int:
-        """What a step cannot do without; it was traced as it was compiled, and is not traced again."""
-        example = self.p.schema.example(self.p.experiment.data.batch)
-        return flops.of_jaxpr(self.p.step.trace(self.p.shapes, example).jaxpr)
+    def _operations(self, start: int) -> int:
+        """What a step cannot do without, in the mean; it was traced as it was compiled, and is not traced again."""
+        batch = self.p.experiment.data.batch
+        whole = flops.of_jaxpr(self.p.step.trace(self.p.shapes, self.p.schema.example(batch)).jaxpr)
+        rows = self.growth(self.run_.steps)[0] - self.growth(start)[0]
+        return whole * rows // (batch * max(self.run_.steps - start, 1))
 
     def _after(self, step: int, start: int, now: Any, batches: Any, log: Log, saved: Any) -> None:
         """What is due after a step: log, save, evaluate, leave."""
@@ -182,7 +186,8 @@ class _Loop:
         rows = {name: float(sum(row[name] for row in values) / len(values)) for name in values[0]}
         at = jax.device_put(np.int32(step - 1), sharding.replicated(self.p.mesh))
         rate = float(jax.device_get(self.rate(at)))
-        log.step(step, rows | {"lr": rate}, examples=len(values) * self.p.experiment.data.batch)
+        examples = self.growth(step)[0] - self.growth(first - 1)[0]
+        log.step(step, rows | {"lr": rate}, examples=examples)
 
     def _advice(self, row: dict[str, Any]) -> str:
         for name, objective in self.p.experiment.objectives.items():  # one may know what an infinite loss means

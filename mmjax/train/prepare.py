@@ -10,6 +10,7 @@ import optax
 from flax import linen
 
 from mmjax.core import Batch, UserError, plain
+from mmjax.data.ramp import Growth
 from mmjax.train import across, activation, audit, flat, place, sharding, state, step
 from mmjax.train.evaluate import Evaluation, standard
 from mmjax.train.experiment import Experiment
@@ -43,7 +44,9 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     Raises UserError for the first thing that does not.
     """
     mesh = experiment.mesh.build(devices)
-    place.check_batch(experiment.data.batch, experiment.optim.accumulate, mesh, where="data.batch")
+    for size in Growth(experiment.data.batch, experiment.run.ramp).sizes:
+        where = "data.batch" if size == experiment.data.batch else "run.ramp: a batch"
+        place.check_batch(size, experiment.optim.accumulate, mesh, where=where)
     for where, value, least in (
         ("run.steps", experiment.run.steps, 1),
         ("run.keep", experiment.run.keep, 1),

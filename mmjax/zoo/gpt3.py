@@ -2,7 +2,8 @@
 banded by turns.
 
 How wide the bands were was never published; here they are 256 tokens, the field ``bands=(0, n)``. The paper calls its
-XL 1.3 billion: with the 24 heads of 128 that its table gives it, rather than 16, it has 1.5. With ``dropout`` 0.
+XL 1.3 billion: with the 24 heads of 128 that its table gives it, rather than 16, it has 1.5. With ``dropout`` 0. Its
+batches grow from 32,000 tokens (``train.Ramp``).
 """
 
 from typing import Any

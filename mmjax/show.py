@@ -12,7 +12,7 @@ from rich.text import Text
 
 from mmjax import flops
 from mmjax.core import trees
-from mmjax.train import Experiment, activation, audit, sharding, state
+from mmjax.train import Experiment, activation, audit, lora, sharding, state
 from mmjax.train.step import make_step
 
 
@@ -27,10 +27,10 @@ def facts(experiment: Experiment, schema: Any, *, devices: int = 0) -> dict[str,
     example = schema.example(experiment.data.batch)
     optimizer = experiment.optim.build(experiment.run.steps)
     mesh = experiment.mesh.abstract(devices) if devices else experiment.mesh.build()
-    shapes = jax.eval_shape(state.make_init(experiment.model, optimizer, example), jax.random.key(0))
+    shapes = jax.eval_shape(state.make_init(experiment.model, optimizer, example, experiment.lora), jax.random.key(0))
     places = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
     step = make_step(
-        experiment.model,
+        lora.over(experiment.model, experiment.lora),
         experiment.objectives,
         optimizer,
         accumulate=experiment.optim.accumulate,

@@ -31,7 +31,7 @@ def text(experiment: Experiment, schema: Any) -> str:
 def _lines(experiment: Experiment, schema: Any, devices: int, settings: Mesh) -> Iterator[str]:
     mesh, example = settings.abstract(devices), schema.example(experiment.data.batch)
     optimizer = experiment.optim.build(experiment.run.steps)
-    shapes = jax.eval_shape(state.make_init(experiment.model, optimizer, example), jax.random.key(0))
+    shapes = jax.eval_shape(state.make_init(experiment.model, optimizer, example, experiment.lora), jax.random.key(0))
     places = sharding.state_shardings(shapes, optimizer, mesh, settings)
     model = activation.Placed(experiment.model, mesh, settings)
     jax.eval_shape(

@@ -11,6 +11,7 @@ from mmjax.data.ramp import Ramp
 from mmjax.train.balance import Modulation, Pareto
 from mmjax.train.experiment import Evaluator, Experiment, Run
 from mmjax.train.loop import Result, evaluate, train
+from mmjax.train.lora import Lora
 from mmjax.train.optim import Adafactor, Adam, AdamW, Constant, Cosine, Linear, Lion, Muon, Optim, Sgd
 from mmjax.train.sharding import Mesh
 from mmjax.train.signals import Interrupted
@@ -28,6 +29,7 @@ __all__ = [
     "Interrupted",
     "Linear",
     "Lion",
+    "Lora",
     "Mesh",
     "Modulation",
     "Muon",

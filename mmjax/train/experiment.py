@@ -7,6 +7,7 @@ from typing import Any
 from flax import linen
 
 from mmjax.data.ramp import Ramp
+from mmjax.train.lora import Lora
 from mmjax.train.optim import Optim
 from mmjax.train.sharding import Mesh
 
@@ -51,7 +52,8 @@ class Experiment:
     model: a linen module ``(inputs, *, train) -> Outputs``. data: the training dataset.
     objectives: by name; the loss is the sum of ``weight * mean`` over them. modality_dropout:
     the probability that training hides a modality of a row (never the row's last one). balance: what
-    keeps modalities in balance, as ``Modulation`` and ``Pareto`` do; None for nothing.
+    keeps modalities in balance, as ``Modulation`` and ``Pareto`` do; None for nothing. lora: large kernels
+    learn through small ones; None for as they are.
     """
 
     model: linen.Module
@@ -63,6 +65,7 @@ class Experiment:
     mesh: Mesh = Mesh()
     modality_dropout: float = 0.0
     balance: Any = None
+    lora: Lora | None = None
 
     @property
     def answers(self) -> dict[str, str]:

@@ -111,7 +111,7 @@ class Folder:
             if checkpoints.latest() is None:
                 raise UserError(f"{self.path} has no checkpoint yet; train it first")
             restored, _ = checkpoints.restore(checkpoint.abstract(shapes, places))
-        return state.weights(restored)
+        return state.weights(restored, experiment.lora)
 
     def matches(self, experiment: Experiment) -> None:
         """Raises UserError where ``experiment`` is not the one that was begun here, or ends before what is done."""
@@ -131,7 +131,7 @@ class Folder:
     def _shapes(self, experiment: Experiment) -> Any:
         example = self.schema().example(batch=1)
         optimizer = experiment.optim.build(experiment.run.steps)
-        init = state.make_init(experiment.model, optimizer, example)
+        init = state.make_init(experiment.model, optimizer, example, experiment.lora)
         return jax.eval_shape(init, jax.random.key(0))
 
     def _value(self, name: str, kind: type) -> Any:

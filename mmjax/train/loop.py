@@ -63,7 +63,7 @@ def train(experiment: Experiment, *, workdir: str | Path | None = None, quiet: b
             final, evaluations = loop.run()
         _write_rejects(prepared, folder)  # again: rows that are read when asked for turn out bad only then
         seconds = time.monotonic() - begun
-        step, weights = int(final.step), state.weights(final)
+        step, weights = int(final.step), state.weights(final, experiment.lora)
         report = {"workdir": workdir and str(workdir), "step": step, "seconds": round(seconds, 2)}
         report["evaluations"] = evaluations
         with ledger.spent("evaluate"):
@@ -172,7 +172,7 @@ class _Loop:
             jax.block_until_ready(now.step)  # the time of the steps so far is theirs
             with self.ledger.spent("evaluate"):
                 for name, evaluation in self.p.evaluations.items():
-                    log.evaluation(step, name, evaluation(state.weights(self.held.cut(now)), intervals=False))
+                    log.evaluation(step, name, evaluation(self._weights(now), intervals=False))
 
     def _flush(self, step: int, log: Log) -> None:
         """Fetch the metrics of the steps since the last time, and look for the first bad one."""
@@ -197,7 +197,7 @@ class _Loop:
         return f"{kept}try a smaller optim.lr, a longer optim.warmup or optim.clip"
 
     def _evaluate(self, now: Any, log: Log) -> dict[str, Any]:
-        weights = state.weights(self.held.cut(now))
+        weights = self._weights(now)
         found = {}
         for name, evaluation in self.p.evaluations.items():
             self._heed()
@@ -205,6 +205,9 @@ class _Loop:
             log.evaluation(self.run_.steps, name, found[name])
         self._heed()
         return found
+
+    def _weights(self, now: Any) -> dict[str, Any]:
+        return state.weights(self.held.cut(now), self.p.experiment.lora)
 
     def _heed(self) -> None:
         """Leave between two evaluations where that was asked for; the last state is saved by then."""

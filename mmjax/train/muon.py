@@ -1,6 +1,5 @@
 """Steps that turn every direction of a matrix by as much."""
 
-import math
 import re
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import optax
 from jaxtyping import Array, Float
 
 from mmjax.core import trees
+from mmjax.train import matrix
 
 # Jordan's coefficients: singular values from 0.001 up come out between 0.7 and 1.2 after five turns.
 _COEFFICIENTS, _TURNS = (3.4445, -4.7750, 2.0315), 5
@@ -74,10 +74,7 @@ def orthogonal(matrices: Float[Array, "*b i o"]) -> Float[Array, "*b i o"]:
 
 
 def _turned(path: str, step: Array) -> Array:
-    many = step.shape[:1] if re.search(r"(^|/)blocks/", path) else ()  # scanned layers stand in front
-    shape = step.shape[len(many) :]
-    inputs = shape[0] if re.search(r"(query|key|value)/kernel$", path) else math.prod(shape[:-1])
-    matrices = step.reshape(*many, inputs, -1)
+    matrices = step.reshape(matrix.shape(path, step.shape))
     return (orthogonal(matrices) * 0.2 * max(matrices.shape[-2:]) ** 0.5).reshape(step.shape)
 
 

@@ -11,7 +11,7 @@ from flax import linen
 
 from mmjax.core import Batch, UserError, plain
 from mmjax.data.ramp import Growth
-from mmjax.train import across, activation, audit, flat, place, sharding, state, step
+from mmjax.train import across, activation, audit, flat, lora, place, sharding, state, step
 from mmjax.train.evaluate import Evaluation, standard
 from mmjax.train.experiment import Experiment
 
@@ -60,10 +60,10 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     examples = experiment.data.open(schema)
     example = schema.example(experiment.data.batch)
     check_sizes(experiment.model, schema, experiment.answers)
-    init = state.make_init(experiment.model, optimizer, example)
+    init = state.make_init(experiment.model, optimizer, example, experiment.lora)
     shapes = jax.eval_shape(init, jax.random.key(0))
     variables = {"params": shapes.params, **shapes.variables}
-    model = activation.Placed(experiment.model, mesh, experiment.mesh)
+    model = lora.over(activation.Placed(experiment.model, mesh, experiment.mesh), experiment.lora)
     outputs = jax.eval_shape(lambda v, i: model.apply(v, i, train=False), variables, example.inputs)
     _check_marks(schema, outputs)
     for name, objective in experiment.objectives.items():

@@ -69,7 +69,7 @@ def train(
             way = _Together(prepared, len(seeds))
             if together or way.fits():
                 now, seconds = _run(prepared, way, seeds, tick)
-                weights = state.weights(now)
+                weights = state.weights(now, prepared.experiment.lora)
                 each = [jax.tree.map(lambda x, i=i: x[i], weights) for i in range(len(seeds))]
                 return Runs(each, seconds, way.compiling, True)
         way = _Single(prepared)
@@ -77,7 +77,7 @@ def train(
         for i, seed in enumerate(seeds):
             done = i * prepared.experiment.run.steps
             now, seconds = _run(prepared, way, [seed], lambda steps, done=done: tick(done + steps))
-            weights.append(state.weights(now))
+            weights.append(state.weights(now, prepared.experiment.lora))
             total += seconds
         return Runs(weights, total, way.compiling, False)
 

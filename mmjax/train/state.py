@@ -10,6 +10,7 @@ import optax
 from flax import linen
 
 from mmjax.core import Batch
+from mmjax.train.lora import Lora
 from mmjax.train.optim import averaged
 
 
@@ -24,7 +25,7 @@ class TrainState(flax.struct.PyTreeNode):
 
 
 def make_init(
-    model: linen.Module, optimizer: optax.GradientTransformation, example: Batch
+    model: linen.Module, optimizer: optax.GradientTransformation, example: Batch, lora: Lora | None = None
 ) -> Callable[[jax.Array], TrainState]:
     """The pure function from a key to the state at step 0. ``example`` gives shapes alone."""
 
@@ -33,11 +34,13 @@ def make_init(
         inputs = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), example.inputs)
         variables = dict(model.init(init_key, inputs, train=False))
         params = variables.pop("params", {})
+        params = params if lora is None else lora.begin(params, jax.random.fold_in(init_key, 1))
         return TrainState(jnp.zeros((), jnp.int32), params, variables, optimizer.init(params), run_key)
 
     return init
 
 
-def weights(state: TrainState) -> dict[str, Any]:
-    """What ``model.apply`` wants: the averaged parameters where the run keeps them."""
-    return {"params": averaged(state.params, state.opt_state), **state.variables}
+def weights(state: TrainState, lora: Lora | None = None) -> dict[str, Any]:
+    """What ``model.apply`` wants: the averaged parameters where the run keeps them, with ``lora``'s in their places."""
+    params = averaged(state.params, state.opt_state)
+    return {"params": params if lora is None else jax.jit(lora.merged)(params), **state.variables}

@@ -1,0 +1,12 @@
+"""Kernels of several axes as matrices: what goes in by what comes out."""
+
+import math
+import re
+
+
+def shape(path: str, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """``(..., inputs, outputs)`` of the kernel at ``path``; layers of a scanned trunk stand in front."""
+    many = axes[:1] if re.search(r"(^|/)blocks/", path) else ()
+    axes = axes[len(many) :]
+    inputs = axes[0] if re.search(r"(query|key|value)/kernel$", path) else math.prod(axes[:-1])
+    return *many, inputs, math.prod(axes) // max(inputs, 1)

@@ -1,10 +1,12 @@
 """What training makes small: ``(outputs, batch) -> Mean``."""
 
-from mmjax.objectives import chunked
+from mmjax.objectives import advantage, chunked, likelihood
 from mmjax.objectives.blend import Progress, blended
 from mmjax.objectives.contrastive import Contrastive
 from mmjax.objectives.ctc import CTC
 from mmjax.objectives.experts import Experts
+from mmjax.objectives.policy import Policy, SelfCritical, Values
+from mmjax.objectives.preference import Preference, Ranking
 from mmjax.objectives.supervised import AbsoluteError, BinaryCrossEntropy, CrossEntropy, SquaredError
 
 __all__ = [
@@ -14,8 +16,15 @@ __all__ = [
     "Contrastive",
     "CrossEntropy",
     "Experts",
+    "Policy",
+    "Preference",
     "Progress",
+    "Ranking",
+    "SelfCritical",
     "SquaredError",
+    "Values",
+    "advantage",
     "blended",
     "chunked",
+    "likelihood",
 ]

@@ -17,13 +17,15 @@ class Text(linen.Module):
     ``positions`` are sinusoidal, learned (``length`` of them), rotary, relative or none, which does not tell the order
     of words. ``dropout`` acts on what is embedded, too. A ``depth`` of 0 leaves the embedding alone.
 
-    BERT (Devlin et al., 2018, https://arxiv.org/abs/1810.04805) is ``positions="learned", length=512,
-    key_bias=True, norm_first=False, epsilon=1e-12``; the one token type of single texts is part of its positions.
+    BERT (Devlin et al., 2018, https://arxiv.org/abs/1810.04805) is ``positions="learned", length=512, types=2,
+    key_bias=True, norm_first=False, epsilon=1e-12`` (``zoo.bert``): each token is given the vector of its type, which
+    here is the first of them, as in a single text.
     """
 
     vocabulary: int
     positions: str = "sinusoidal"
     length: int = 0
+    types: int = 0
     width: int = 64
     depth: int = 2
     heads: int = 4
@@ -58,6 +60,9 @@ class Text(linen.Module):
         if positions is None:
             positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
         values = nn.position.marked(values, positions, kind=self.positions, length=self.length)
+        if self.types:
+            table = self.param("type", linen.initializers.normal(0.02), (self.types, self.width))
+            values += table[0].astype(values.dtype)
         values = linen.Dropout(self.dropout, deterministic=not train)(values)
         tokens = Tokens(values, signal.mask, signal.segments, signal.positions)
         return trunk(tokens, train=train)

@@ -37,7 +37,7 @@ class Origin:
 
 
 Origins = Callable[[str], Origin | None]
-Inputs = Mapping[str, Signal] | None
+Inputs = Mapping[str, Signal] | Signal | None  # as the model takes them
 
 
 @dataclasses.dataclass(frozen=True)

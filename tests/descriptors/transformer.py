@@ -52,6 +52,7 @@ TRANSFORMERS = [
     text("sinusoidal"),
     text("rotary", positions="rotary"),
     text("relative", DEPTH * BUCKETS, positions="relative"),
+    text("typed", 2 * WIDTH, types=2),
     text("unplaced", positions="none"),
     text("causal", causal=True),
     text("banded", DEPTH * BUCKETS, positions="relative", causal=True, band=2),

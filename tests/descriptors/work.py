@@ -91,6 +91,7 @@ ENCODERS = {
     "image_relative": PATCHES,
     "text_sinusoidal": FIVE,
     "text_rotary": FIVE,
+    "text_typed": FIVE,
     "text_relative": FIVE,
     "text_unplaced": FIVE,
     "text_norm_last": FIVE,

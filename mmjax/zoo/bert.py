@@ -1,0 +1,89 @@
+"""BERT (Devlin et al., 2018, https://arxiv.org/abs/1810.04805): the encoder, without the heads that it was trained by.
+
+It gives tokens as ``last_hidden_state`` has them. Published weights want texts that begin and end with the tokens of
+their ``tokenizer.json`` (``[CLS]``, ``[SEP]``).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from mmjax.core import Signal
+from mmjax.encoders import Text
+from mmjax.zoo import weight
+from mmjax.zoo.weight import Account, Origin
+
+_PREFIX = "bert."
+_OLD = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}  # as the first files name norms
+
+
+def base(**fields: Any) -> Text:
+    """108,891,648 parameters; 30,522 words without capitals."""
+    return _model(768, 12, 12, fields)
+
+
+def large(**fields: Any) -> Text:
+    """334,092,288 parameters."""
+    return _model(1024, 24, 16, fields)
+
+
+def _model(width: int, depth: int, heads: int, fields: dict[str, Any]) -> Text:
+    own: dict[str, Any] = {"vocabulary": 30_522, "positions": "learned", "length": 512, "types": 2}
+    own |= {"key_bias": True, "norm_first": False, "epsilon": 1e-12, "dropout": 0.1}
+    return Text(**own | {"width": width, "depth": depth, "heads": heads} | fields)
+
+
+def inputs(model: Text) -> Signal:
+    """The smallest that the model takes, by which its parameters are known."""
+    return Signal(jnp.zeros((1, 1), jnp.int32), jnp.ones((1, 1), bool))
+
+
+def adopt(tensors: Mapping[str, Any], model: Text) -> tuple[dict[str, Any], Account]:
+    """Released weights (transformers' names, with or without ``bert.``) as parameters of ``model``.
+
+    Pooler and heads are listed as extra. UserError where a tensor is missing.
+    """
+    return weight.adopt({_plain(name): value for name, value in tensors.items()}, model, origin, inputs(model))
+
+
+def release(params: Any, *, like: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
+    """Parameters under the names of the released files.
+
+    like: the tensors that they were adopted from: names are as there, and those that nothing was made of are there, too.
+    """
+    found = weight.release(params, origin)
+    if like is None:
+        return found
+    return {name: found.get(_plain(name), np.asarray(value)) for name, value in like.items()}
+
+
+def _plain(name: str) -> str:
+    for new, old in _OLD.items():
+        name = name.replace(old, new)
+    return name.removeprefix(_PREFIX)
+
+
+_WHOLE = {
+    "embed/embedding": "embeddings.word_embeddings.weight",
+    "position/embedding": "embeddings.position_embeddings.weight",
+    "type": "embeddings.token_type_embeddings.weight",
+    "trunk/norm/scale": "embeddings.LayerNorm.weight",
+    "trunk/norm/bias": "embeddings.LayerNorm.bias",
+}
+_PARTS = {f"attention/{name}": f"attention.self.{name}" for name in ("query", "key", "value")}
+_PARTS |= {"attention/out": "attention.output.dense", "attention_norm": "attention.output.LayerNorm"}
+_PARTS |= {"mlp/up": "intermediate.dense", "mlp/down": "output.dense", "mlp_norm": "output.LayerNorm"}
+
+
+def origin(path: str) -> Origin | None:
+    """The released tensor of one of our leaves."""
+    if path in _WHOLE:
+        return Origin((_WHOLE[path],))
+    found = re.fullmatch(r"trunk/block_(\d+)/(.+)/(kernel|bias|scale)", path)
+    if found is None or found[2] not in _PARTS:
+        return None
+    end = "bias" if found[3] == "bias" else "weight"
+    return Origin((f"encoder.layer.{found[1]}.{_PARTS[found[2]]}.{end}",), transposed=found[3] == "kernel")

@@ -33,7 +33,8 @@ def large(**fields: Any) -> Text:
 def _model(width: int, depth: int, heads: int, fields: dict[str, Any]) -> Text:
     own: dict[str, Any] = {"vocabulary": 30_522, "positions": "learned", "length": 512, "types": 2}
     own |= {"key_bias": True, "norm_first": False, "epsilon": 1e-12, "dropout": 0.1}
-    return Text(**own | {"width": width, "depth": depth, "heads": heads} | fields)
+    own |= {"width": width, "depth": depth, "heads": heads}
+    return Text(**own | fields)
 
 
 def inputs(model: Text) -> Signal:
@@ -52,7 +53,7 @@ def adopt(tensors: Mapping[str, Any], model: Text) -> tuple[dict[str, Any], Acco
 def release(params: Any, *, like: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
     """Parameters under the names of the released files.
 
-    like: the tensors that they were adopted from: names are as there, and those that nothing was made of are there, too.
+    like: the tensors that they were adopted from: names are as there, and those that nothing was made of go back, too.
     """
     found = weight.release(params, origin)
     if like is None:

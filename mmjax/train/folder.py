@@ -146,7 +146,8 @@ class Folder:
     def _read(self, name: str) -> Any:
         path = self.path / name
         if not path.is_file():
-            raise UserError(f"{self.path} is not a run folder: it has no {name}")
+            lacks = f"is not a run folder: it has no {name}" if self.path.exists() else "does not exist"
+            raise UserError(f"{self.path} {lacks}")
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:

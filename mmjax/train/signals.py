@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C as a wish to stop, which the loop grants between two steps."""
 
+import shlex
 import signal
 import threading
 from types import FrameType
@@ -14,7 +15,8 @@ class Interrupted(Exception):
 
     def __init__(self, signum: int, step: int, workdir: str | None, *, of: str = ""):
         """of: the one of several models that was at work, where those that were finished are what is saved."""
-        saved = f"; {'all before it are ' if of else ''}saved, go on with --workdir {workdir}" if workdir else ""
+        way = f"saved, go on with --workdir {shlex.quote(workdir)}" if workdir else ""
+        saved = f"; {'all before it are ' if of else ''}{way}" if way else ""
         of = f" of {of!r}" if of else ""
         super().__init__(f"stopped by {signal.Signals(signum).name} after step {step}{of}{saved}")
         self.status = 128 + signum

@@ -19,8 +19,9 @@ class Chain(linen.Module):
     dtype: str = "float32"
 
     def tokens(self, *sizes: int) -> int:
-        """How many tokens a signal of these sizes gives: as many as the front end makes of it."""
-        return self.front.tokens(*sizes)  # pyright: ignore[reportAttributeAccessIssue]
+        """How many tokens a signal of these sizes gives: what the front end makes of it, and the trunk of that."""
+        count = self.front.tokens(*sizes)  # pyright: ignore[reportAttributeAccessIssue]
+        return getattr(self.trunk, "tokens", lambda count: count)(count)
 
     @linen.compact
     def __call__(self, signal: Signal, *, train: bool) -> Tokens:

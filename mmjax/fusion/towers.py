@@ -16,12 +16,13 @@ POOLS = ("mean", "first", "last", "attention")
 
 
 class Towers(linen.Module):
-    """Each stream pooled and projected without bias: ``b m width``, a token a modality, in the order of names.
+    """Each stream pooled and projected, without ``bias``: ``b m width``, a token a modality, in the order of names.
 
     unit: vectors have length 1, as contrastive learning compares them (CLIP, Radford et al., 2021,
     https://arxiv.org/abs/2103.00020). hidden: widths of layers before the projection, each with LayerNorm and GELU, as
     the expanders of joint-embedding methods. pool: by stream, the ``mean`` of its tokens where nothing is said, the
-    ``first`` of them (a class token), the ``last`` (that which ends a text), or ``attention`` of a learned query.
+    ``first`` of them (a class token), the ``last`` (that which ends a text), or ``attention`` of a learned query. bare:
+    streams that are pooled and have that width already, and are not projected.
 
     There is a token, masked where it has to be, for every stream of initialisation. Raises UserError for packed rows,
     and for another way to pool.
@@ -32,15 +33,17 @@ class Towers(linen.Module):
     unit: bool = True
     pool: Mapping[str, str] | None = None
     heads: int = 4
+    bias: bool = False
+    bare: Sequence[str] = ()
     dtype: str = "float32"
 
     @linen.compact
     def __call__(self, streams: Mapping[str, Tokens], *, train: bool) -> Tokens:
         stream.unpacked(streams, "fusion.Towers")
         known = sorted(streams) if self.is_initializing() else self._known()
-        unknown = [name for name in self.pool or {} if name not in known]
+        unknown = [name for name in (*(self.pool or {}), *self.bare) if name not in known]
         if unknown:
-            raise UserError(f"fusion.Towers: pool names stream {unknown[0]!r}; there are {', '.join(known)}")
+            raise UserError(f"fusion.Towers: pool or bare names stream {unknown[0]!r}; there are {', '.join(known)}")
         some = next(iter(streams.values()))
         absent = jnp.zeros((len(some.mask), self.width), jnp.dtype(self.dtype)), jnp.zeros(len(some.mask), bool)
         found = [self._vector(name, streams[name]) if name in streams else absent for name in known]
@@ -53,7 +56,10 @@ class Towers(linen.Module):
         for i, width in enumerate(self.hidden):
             values = linen.Dense(width, dtype=dtype, name=f"hidden_{name}_{i}")(values)
             values = nn.gelu(linen.LayerNorm(dtype=dtype, name=f"norm_{name}_{i}")(values))
-        values = linen.Dense(self.width, use_bias=False, dtype=dtype, name=f"project_{name}")(values)
+        if name not in self.bare:
+            values = linen.Dense(self.width, self.bias, dtype=dtype, name=f"project_{name}")(values)
+        elif values.shape[-1] != self.width:
+            raise UserError(f"fusion.Towers: bare stream {name!r} is {values.shape[-1]} wide, not width={self.width}")
         return unit(values) if self.unit else values, masks.present(tokens.mask)
 
     def _pooled(self, name: str, tokens: Tokens) -> Float[Array, "b d"]:
@@ -69,8 +75,9 @@ class Towers(linen.Module):
         return nn.pool.first(*ends)
 
     def _known(self) -> list[str]:
-        """The streams of initialisation: those that have parameters."""
-        return sorted(name.removeprefix("project_") for name in self.variables["params"] if name.startswith("project_"))
+        """The streams of initialisation: those that have parameters, or need none."""
+        held = [name for name in self.variables.get("params", {}) if name.startswith("project_")]
+        return sorted({*(name.removeprefix("project_") for name in held), *self.bare})
 
 
 def unit(values: Float[Array, "*b d"]) -> Float[Array, "*b d"]:

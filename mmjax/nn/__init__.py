@@ -26,6 +26,7 @@ from mmjax.nn.cross import CrossBlock
 from mmjax.nn.mixture import Mixture
 from mmjax.nn.mlp import Mlp
 from mmjax.nn.norm import BatchNorm, GroupNorm
+from mmjax.nn.probe import Probe
 from mmjax.nn.readout import Readout
 from mmjax.nn.recurrent import Recurrent
 from mmjax.nn.resampler import Resampler
@@ -41,6 +42,7 @@ __all__ = [
     "GroupNorm",
     "Mixture",
     "Mlp",
+    "Probe",
     "Readout",
     "Recurrent",
     "Resampler",

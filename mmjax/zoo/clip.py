@@ -99,7 +99,7 @@ def release(params: Any, model: Multimodal, *, kept: Mapping[str, Any] | None = 
 
 
 _WHOLE = {
-    "encoders_image/class/token": Origin(("vision_model.embeddings.class_embedding",)),
+    "encoders_image/class/token": Origin(("vision_model.embeddings.class_embedding",), shape=(-1,)),
     "encoders_text/embed/embedding": Origin(("text_model.embeddings.token_embedding.weight",)),
     "encoders_text/position/embedding": Origin(("text_model.embeddings.position_embedding.weight",)),
     "fusion/project_image/kernel": Origin(("visual_projection.weight",), transposed=True),
@@ -128,17 +128,17 @@ def origins(model: Multimodal) -> Callable[[str], Origin | None]:
         "encoders_image/position/embedding": Origin((places,), rows=(1, 1 + rows * columns)),
     }
 
-    def origin(path: str) -> Origin | None:
-        if path in whole:
-            return whole[path]
-        part, _, leaf = path.rpartition("/")
-        end = "bias" if leaf == "bias" else "weight"
-        if part in _NORMS:
-            return Origin((f"{_NORMS[part]}.{end}",))
-        found = re.fullmatch(r"(\w+)/trunk/block_(\d+)/(.+)", part)
-        if found is None or found[1] not in _SIDES or found[3] not in _PARTS:
-            return None
-        name = f"{_SIDES[found[1]]}.encoder.layers.{found[2]}.{_PARTS[found[3]]}.{end}"
-        return Origin((name,), transposed=leaf == "kernel")
+    return lambda path: whole.get(path) or layer(path, _SIDES, _NORMS)
 
-    return origin
+
+def layer(path: str, sides: Mapping[str, str], norms: Mapping[str, str]) -> Origin | None:
+    """The released tensor of a leaf of a tower's layers, or of a norm beside them; by ours what theirs are called."""
+    part, _, leaf = path.rpartition("/")
+    end = "bias" if leaf == "bias" else "weight"
+    if part in norms:
+        return Origin((f"{norms[part]}.{end}",))
+    found = re.fullmatch(r"(.+)/trunk/block_(\d+)/(.+)", part)
+    if found is None or found[1] not in sides or found[3] not in _PARTS:
+        return None
+    name = f"{sides[found[1]]}.encoder.layers.{found[2]}.{_PARTS[found[3]]}.{end}"
+    return Origin((name,), transposed=leaf == "kernel")

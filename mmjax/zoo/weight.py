@@ -21,6 +21,7 @@ class Origin:
 
     rows: only those from the first of these numbers up to the second; None for all. transposed: outputs are the first
     axis there, and the last here. patch: a convolution over patches of so many pixels there, a product of them here.
+    shape: what it has there where axes of 1 differ, one of its numbers perhaps -1.
     """
 
     names: tuple[str, ...]
@@ -28,6 +29,7 @@ class Origin:
     transposed: bool = False
     rows: tuple[int, int] | None = None
     patch: int = 0
+    shape: tuple[int, ...] = ()
 
     def size(self, shapes: Sequence[tuple[int, ...]]) -> int:
         """How many numbers a leaf has that comes from tensors of these shapes."""
@@ -145,7 +147,7 @@ def _taken(tensors: Mapping[str, Any], origin: Origin) -> np.ndarray:
 def _returned(path: str, leaf: np.ndarray, origin: Origin) -> np.ndarray:
     if origin.patch:
         return leaf.reshape(origin.patch, origin.patch, -1, leaf.shape[-1]).transpose(3, 2, 0, 1)
-    flat = _matrix(path, leaf)
+    flat = leaf.reshape(origin.shape) if origin.shape else _matrix(path, leaf)
     return flat.T if origin.transposed else flat
 
 
@@ -155,7 +157,7 @@ def _matrix(path: str, leaf: np.ndarray) -> np.ndarray:
         return leaf.reshape(-1, leaf.shape[-1])
     if path.endswith(("query/kernel", "key/kernel", "value/kernel")):
         return leaf.reshape(len(leaf), -1)
-    return leaf.reshape(-1) if path.endswith(("bias", "class/token")) else leaf
+    return leaf.reshape(-1) if path.endswith("bias") else leaf
 
 
 def _known(origins: Origins, path: str) -> Origin:

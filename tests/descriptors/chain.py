@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from descriptors.convolution import SERIES, basic, norm
-from descriptors.row import WIDTH, Row, dense, integers, lengths, noise, trunk
+from descriptors.row import WIDTH, Row, block, dense, integers, lengths, noise, trunk
 from mmjax import encoders, nn
 from mmjax.core import Signal
 
@@ -46,6 +46,13 @@ CHAINS = [
         7 * 3 * 4 + norm(4) + basic(4, 4, 3) + basic(4, 8, 3) + dense(8, WIDTH) + trunk(depth=1),
         (4, 2, 0),
         statistics=norm(4, 4, 4, 8, 8, 8),
+    ),
+    Row(
+        "chain_probe",
+        encoders.Chain(encoders.Text(11, **THIN, positions="none"), nn.Probe(heads=2, mlp=2.0)),
+        Signal(jnp.asarray(integers(11, 3, 5), jnp.int32), lengths(5, 2, 0)),
+        11 * WIDTH + WIDTH + block() - 2 * WIDTH,
+        (1, 1, 0),
     ),
     Row(
         "chain_experts",

@@ -157,6 +157,13 @@ POOLED = [
     ),
     Row("towers", fusion.Towers(width=WIDTH), STREAMS, (8 + 6 + 5) * WIDTH, (3, 3, 1)),
     Row(
+        "towers_bare",
+        fusion.Towers(width=WIDTH, bare=("sight",), bias=True),
+        STREAMS,
+        dense(6, WIDTH) + dense(5, WIDTH),
+        (3, 3, 1),
+    ),
+    Row(
         "towers_deep",
         fusion.Towers(width=WIDTH, hidden=(4,), unit=False, pool={"sight": "first", "words": "last"}),
         STREAMS,

@@ -84,6 +84,7 @@ ENCODERS = {
     "chain_gru": 5 * 2 * D * 3 * D,
     "chain_rnn": 3 * 2 * (8 * 4 + 4 * 4),
     "chain_trunk": 7 * 7 * 12 + basic(7, 4, 3) + 4 * 8 * D + trunk(4, depth=1),
+    "chain_probe": cross(1, 5),
     "chain_experts": among(5) + 5 * D * 2 + 2 * mlp(5),  # a router, and room for all tokens in both experts
     "image_class": 6 * 18 * D + trunk(7),
     "image_clip": 6 * 18 * D + trunk(7),
@@ -140,6 +141,7 @@ FUSIONS = {
     "attended": MEANS + 3 * (D * D + D),
     "mixture": 2 * MEANS + 3 * (D * 2 * D + D * 2),
     "towers": MEANS,
+    "towers_bare": (6 + 5) * D,
     "towers_deep": sum(WIDTHS) * 4 + 3 * 4 * D,
     "experts": sum(WIDTHS) * 3,
     "tensor": sum(WIDTHS) * 3 + (4**3 - 1) * D,

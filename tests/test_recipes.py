@@ -92,8 +92,9 @@ def few_of(evaluator):
 
 
 def end_of(evaluator):
-    """The evaluator over the last hundredth of its text, in batches of 8."""
-    data = dataclasses.replace(evaluator.data, part=(0.99, 1.0), batch=8)
+    """The evaluator over the last hundredth of its text, if it is one, in batches of 8."""
+    part = {"part": (0.99, 1.0)} if hasattr(evaluator.data, "part") else {}
+    data = dataclasses.replace(evaluator.data, **part, batch=8)
     return dataclasses.replace(evaluator, data=data)
 
 

@@ -3,5 +3,6 @@
 from mmjax.decoders.bridge import Latents, Projector, Queries
 from mmjax.decoders.gpt import GPT
 from mmjax.decoders.talker import Talker
+from mmjax.decoders.valued import Valued
 
-__all__ = ["GPT", "Latents", "Projector", "Queries", "Talker"]
+__all__ = ["GPT", "Latents", "Projector", "Queries", "Talker", "Valued"]

@@ -1,7 +1,9 @@
 """Text from a trained model: a cache of keys and values, one compiled step for every prompt."""
 
+from mmjax.generate import reward
 from mmjax.generate.choice import Choice
 from mmjax.generate.decoder import Decoder
 from mmjax.generate.generator import Generator, Said
+from mmjax.generate.rollout import Rollout
 
-__all__ = ["Choice", "Decoder", "Generator", "Said"]
+__all__ = ["Choice", "Decoder", "Generator", "Rollout", "Said", "reward"]

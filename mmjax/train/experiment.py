@@ -53,7 +53,8 @@ class Experiment:
     objectives: by name; the loss is the sum of ``weight * mean`` over them. modality_dropout:
     the probability that training hides a modality of a row (never the row's last one). balance: what
     keeps modalities in balance, as ``Modulation`` and ``Pareto`` do; None for nothing. lora: large kernels
-    learn through small ones; None for as they are.
+    learn through small ones; None for as they are. rollout: what makes a step's rows of the data's with the
+    weights as they are, as ``generate.Rollout`` answers prompts; None for rows as they are.
     """
 
     model: linen.Module
@@ -66,6 +67,7 @@ class Experiment:
     modality_dropout: float = 0.0
     balance: Any = None
     lora: Lora | None = None
+    rollout: Any = None
 
     @property
     def answers(self) -> dict[str, str]:

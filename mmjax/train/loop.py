@@ -26,8 +26,9 @@ from mmjax.train.experiment import Experiment
 from mmjax.train.folder import CHECKPOINTS, Folder
 from mmjax.train.ledger import Ledger
 from mmjax.train.log import Log
-from mmjax.train.prepare import Prepared, parts, prepare
+from mmjax.train.prepare import Prepared, blank, parts, prepare
 from mmjax.train.profile import PROFILE, Profile
+from mmjax.train.rolled import Rolled
 from mmjax.train.signals import Interrupted, Wish
 from mmjax.train.summary import introduction, summarise
 
@@ -101,6 +102,7 @@ class _Loop:
         self.pending: list[dict[str, jax.Array]] = []
         self.rate = jax.jit(prepared.experiment.optim.rate(self.run_.steps))
         self.held = flat.made(prepared)
+        self.rolled = Rolled(prepared, self.held.cut)
         self.growth = Growth(prepared.experiment.data.batch, self.run_.ramp)
 
     def run(self) -> tuple[state.TrainState, dict[str, Any]]:
@@ -128,27 +130,30 @@ class _Loop:
         return self.held.cut(now), evaluations
 
     def _start(self, saved: checkpoint.Checkpoints | None, batches: Any) -> tuple[state.TrainState, int]:
-        if saved is not None and saved.latest() is not None:
-            now, position = saved.restore(checkpoint.abstract(self.p.shapes, self.p.shardings))
-            batches.set_state(position)
-            return now, int(now.step)
-        key = jax.random.key(self.run_.seed)
-        return jax.jit(self.p.init, out_shardings=self.p.shardings)(key), 0
+        old = saved if saved is not None and saved.latest() is not None else None
+        if old is None or self.rolled.refers:
+            begun = jax.jit(self.p.init, out_shardings=self.p.shardings)(jax.random.key(self.run_.seed))
+            self.rolled.begin(begun)
+            if old is None:
+                return begun, 0
+        now, position = old.restore(checkpoint.abstract(self.p.shapes, self.p.shardings))
+        batches.set_state(position)
+        return now, int(now.step)
 
     def _step(self, step: int, now: Any, batches: Any) -> Any:
         with self.ledger.spent("data"):
-            batch = place.put(next(batches), self.p.mesh)
+            batch, figures = self.rolled(now, next(batches))
         with self.profile.step(step, now):
             now, metrics = self.held.step(now, batch)
         self.profile.after(step, now)
-        self.pending.append(metrics)
+        self.pending.append(metrics | figures)
         self.ledger.done(step)
         return now
 
     def _operations(self, start: int) -> int:
         """What a step cannot do without, in the mean; it was traced as it was compiled, and is not traced again."""
         batch = self.p.experiment.data.batch
-        whole = flops.of_jaxpr(self.p.step.trace(self.p.shapes, self.p.schema.example(batch)).jaxpr)
+        whole = flops.of_jaxpr(self.p.step.trace(self.p.shapes, blank(self.p.experiment, self.p.schema)).jaxpr)
         rows = self.growth(self.run_.steps)[0] - self.growth(start)[0]
         return whole * rows // (batch * max(self.run_.steps - start, 1))
 

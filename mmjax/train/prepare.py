@@ -58,7 +58,7 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     optimizer = experiment.optim.build(experiment.run.steps)
     schema = fitted(experiment) if schema is None else schema
     examples = experiment.data.open(schema)
-    example = schema.example(experiment.data.batch)
+    example = blank(experiment, schema)
     check_sizes(experiment.model, schema, experiment.answers)
     init = state.make_init(experiment.model, optimizer, example, experiment.lora)
     shapes = jax.eval_shape(init, jax.random.key(0))
@@ -97,6 +97,12 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     return Prepared(
         experiment, schema, examples, mesh, optimizer, init, shapes, shardings, function, compiled, evaluations, notes
     )
+
+
+def blank(experiment: Experiment, schema: Any) -> Batch:
+    """The shapes and types of what a step is given."""
+    example = schema.example(experiment.data.batch)
+    return example if experiment.rollout is None else experiment.rollout.example(example)
 
 
 def fitted(experiment: Experiment) -> Any:

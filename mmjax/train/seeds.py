@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mmjax.core import UserError
 from mmjax.data import pipeline
 from mmjax.train import place, sharding, state
 from mmjax.train.evaluate import Evaluation
@@ -64,6 +65,8 @@ def train(
     tick: called after every step with the number of steps done, of all seeds; what it raises ends the training.
     Raises FloatingPointError where the loss of a seed stops being finite.
     """
+    if prepared.experiment.rollout is not None:
+        raise UserError("an experiment with a rollout trains by itself; use `mmjax train` for each seed")
     with jax.set_mesh(prepared.mesh):
         if len(seeds) > 1 and (together or (together is None and _pays(prepared))):
             way = _Together(prepared, len(seeds))

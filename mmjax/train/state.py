@@ -42,5 +42,10 @@ def make_init(
 
 def weights(state: TrainState, lora: Lora | None = None) -> dict[str, Any]:
     """What ``model.apply`` wants: the averaged parameters where the run keeps them, with ``lora``'s in their places."""
-    params = averaged(state.params, state.opt_state)
-    return {"params": params if lora is None else jax.jit(lora.merged)(params), **state.variables}
+    return current(state.replace(params=averaged(state.params, state.opt_state)), lora)
+
+
+def current(state: TrainState, lora: Lora | None = None) -> dict[str, Any]:
+    """The same of the parameters as they are."""
+    params = state.params if lora is None else jax.jit(lora.merged)(state.params)
+    return {"params": params, **state.variables}

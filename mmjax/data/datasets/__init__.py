@@ -9,6 +9,7 @@ from mmjax.data.datasets.mixture import Mixture
 from mmjax.data.datasets.packed import Packed
 from mmjax.data.datasets.records import Records
 from mmjax.data.datasets.strung import Strung
+from mmjax.data.datasets.sums import Sums
 from mmjax.data.datasets.synergy import Synergy
 from mmjax.data.datasets.texts import Texts
 from mmjax.data.datasets.tfds import Tfds
@@ -23,6 +24,7 @@ __all__ = [
     "Packed",
     "Records",
     "Strung",
+    "Sums",
     "Synergy",
     "Texts",
     "Tfds",

@@ -47,8 +47,7 @@ class Digits:
             raise UserError(f"datasets.Digits: split is {self.split!r}; it can be {', '.join(_SPLITS)}")
 
     def source(self) -> Source:
-        pixels, labels = _written()
-        numbers = _part(labels, *_SPLITS[self.split])
+        pixels, labels, numbers = written(self.split)
         cells = functools.lru_cache(maxsize=None)(lambda i: self._cells(int(numbers[i]), pixels, labels))
         name = f"digits {self.split}"
         return Source(name, ("image", "audio", "text", "label"), Lazy(name, len(numbers), cells))
@@ -88,6 +87,12 @@ def _written() -> tuple[np.ndarray, np.ndarray]:
 
     found: Any = load_digits()
     return found.images, found.target
+
+
+def written(split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All pictures ``n 8 8`` of 0-16, their digits ``n``, and the numbers of those in this split."""
+    pixels, labels = _written()
+    return pixels, labels, _part(labels, *_SPLITS[split])
 
 
 def _part(labels: np.ndarray, start: float, stop: float) -> np.ndarray:

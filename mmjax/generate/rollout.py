@@ -1,0 +1,196 @@
+"""Answers of the model that is being trained, and what they are worth: what a step learns from in place of truths."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mmjax.core import Batch, Signal, UserError
+from mmjax.generate.choice import Choice
+from mmjax.generate.sampling import Sampler, answered, asked
+from mmjax.objectives import advantage, likelihood
+
+AGAINST = ("group", "mean", "likeliest", "value")
+_DRAWN = 2**32 - 1  # parts the key of what is drawn from a step's own
+
+
+@dataclasses.dataclass(frozen=True)
+class Rollout:
+    """To each prompt ``group`` answers, drawn by ``how`` from the weights as they are, and rewarded.
+
+    It stands in ``Experiment.rollout``; ``objectives.Policy``, ``SelfCritical`` and ``Values`` learn from it, and
+    what truths the data have are for the reward alone. reward: ``(prompt, answer, truth) -> float``, a value such as
+    ``reward.Exact()``. A batch of the data is so many prompts; a step's has ``group`` times as many rows.
+
+    against: what a reward is held against.
+
+    * ``group``: the mean of the prompt's answers, over their deviation (GRPO); ``mean``: the mean alone (Dr. GRPO);
+    * ``likeliest``: the reward of the answer that has at each place the likeliest word (SCST);
+    * ``value``: what head ``value`` of the model expected before each word, by ``gamma`` and ``trace`` (PPO with
+      generalized advantages); on each word lies a ``toll`` for how much likelier it is than to the reference.
+
+    reference: give each word's log-probability by the weights that the run began with, too (``value`` does so anyway).
+
+    words: the most words of an answer. prompt: how many tokens of a row are its prompt. 0 for both: as the field of
+    ``target``, a ``fields.Reply``, says. Figures ``reward``, ``words`` (of an answer) and ``divergence`` (from the
+    reference, of an answer) stand beside the losses of a step.
+    """
+
+    reward: Any
+    group: int = 8
+    how: Choice = Choice()
+    against: str = "group"
+    gamma: float = 1.0
+    trace: float = 0.95
+    toll: float = 0.02
+    reference: bool = False
+    words: int = 0
+    prompt: int = 0
+    target: str = "next"
+    value: str = "value"
+
+    def __post_init__(self) -> None:
+        if self.against not in AGAINST:
+            raise UserError(f"rollout.against={self.against!r} must be one of {', '.join(AGAINST)}")
+        least = 2 if self.against in AGAINST[:2] else 1
+        if self.group < least or self.how.temperature == 0:
+            raise UserError(
+                f"rollout.group={self.group} must be {least} or more with against={self.against!r}, and answers drawn "
+                "(how.temperature above 0)"
+            )
+
+    @property
+    def refers(self) -> bool:
+        """Whether it reads the weights that the run began with."""
+        return self.reference or self.against == "value"
+
+    def example(self, example: Batch) -> Batch:
+        """A batch of the data as a step's: its shapes and types."""
+        batch = jax.tree.map(lambda leaf: np.repeat(leaf, self.group, axis=0), example)
+        if self.target not in batch.targets:
+            raise UserError(f"rollout wants target {self.target!r}; the data has {', '.join(batch.targets)}")
+        text = batch.targets[self.target]
+        names = ["advantage"] + ["reference"] * self.refers + ["old", "values", "returns"] * (self.against == "value")
+        blank = Signal(np.zeros(text.mask.shape, np.float32), np.zeros(text.mask.shape, bool))
+        return batch.replace(targets={self.target: text, **dict.fromkeys(names, blank)})
+
+    def open(self, model: Any, schema: Any, put: Callable[[Any], Any]) -> "Opened":
+        """Ready to be called. put: from the host to the devices, by rows."""
+        return Opened(self, model, schema, put)
+
+
+class Opened:
+    """A rollout of this model on these data: pure functions of weights, rows and key, compiled once."""
+
+    def __init__(self, rollout: Rollout, model: Any, schema: Any, put: Callable[[Any], Any]):
+        self.rollout, self.model, self.put = rollout, model, put
+        self.tokenizer, self.sampler = prepared(rollout, model, schema)
+        self._draw = jax.jit(self._drawn, static_argnames="how")
+        self._learn = jax.jit(self._learned)
+
+    def __call__(
+        self, weights: Any, begun: Any, batch: Batch, *, key: Any, step: Any
+    ) -> tuple[Batch, dict[str, float]]:
+        """What the step is to learn from, on the devices, and figures of it. batch: of the data, on the host.
+
+        begun: the weights to stay near to, None where nobody refers to them.
+        """
+        own, stream = self.rollout, self.model.stream
+        truths, lengths = self._told(batch)
+        rows = Batch({**batch.inputs, stream: asked(batch.inputs[stream], lengths)}, {})
+        prompts = [self._text(ids, mask) for ids, mask in zip(*_both(rows.inputs[stream]), strict=True)]
+        baseline = np.zeros(len(prompts), np.float32)
+        if own.against == "likeliest":
+            likeliest = self._draw(weights, self.put(rows.inputs), key, step, how=Choice(temperature=0))
+            baseline = self._rewards(prompts, jax.device_get(likeliest), truths)
+        rows = jax.tree.map(lambda leaf: np.repeat(leaf, own.group, axis=0), rows)
+        prompts, truths = ([one for one in each for _ in range(own.group)] for each in (prompts, truths))
+        given = self.put(rows.inputs)
+        said = self._draw(weights, given, key, step, how=own.how)
+        rewards = self._rewards(prompts, jax.device_get(said), truths)
+        scores = self.put(rewards - np.repeat(baseline, own.group))
+        learned, figures = self._learn(weights, begun, given, said, scores)
+        words = float(np.mean(np.sum(jax.device_get(said) >= 0, axis=1)))
+        figures = {name: float(value) for name, value in jax.device_get(figures).items()}
+        return self.put(learned), {"reward": float(np.mean(rewards)), "words": words, **figures}
+
+    def _told(self, batch: Batch) -> tuple[list[str], np.ndarray]:
+        """The truths, and how many tokens each prompt has."""
+        known, text = batch.targets[self.rollout.target], np.asarray(batch.inputs[self.model.stream].mask)
+        mask = np.asarray(known.mask)
+        has = mask.any(axis=1)
+        lengths = np.where(has, np.argmax(mask, axis=1) + 1, text.sum(axis=1))
+        if self.rollout.prompt:
+            lengths = np.minimum(self.rollout.prompt, text.sum(axis=1))
+            mask = mask & (np.arange(mask.shape[1]) >= lengths[:, None] - 1)
+        return [self._text(ids, own) for ids, own in zip(np.asarray(known.values), mask, strict=True)], lengths
+
+    def _text(self, ids: Any, mask: Any) -> str:
+        return self.tokenizer.decode([int(i) for i in ids[mask] if i >= 0 and i != self.sampler.end])
+
+    def _rewards(self, prompts: list[str], said: np.ndarray, truths: list[str]) -> np.ndarray:
+        answers = [self._text(ids, ids >= 0) for ids in said]
+        given = zip(prompts, answers, truths, strict=True)
+        return np.array([self.rollout.reward(*one) for one in given], np.float32)
+
+    def _drawn(self, weights: Any, inputs: Any, key: Any, step: Any, how: Choice) -> Any:
+        return self.sampler(weights, inputs, jax.random.fold_in(jax.random.fold_in(key, step), _DRAWN), how)
+
+    def _learned(self, weights: Any, begun: Any, inputs: Any, said: Any, scores: Any) -> tuple[Batch, dict[str, Any]]:
+        """The batch with all that is to be known of its words, and the divergence."""
+        own = self.rollout
+        batch = answered(Batch(inputs, {}), said, stream=self.model.stream, target=own.target)
+        mask: Any = batch.targets[own.target].mask
+        if own.against != "value":
+            found = scores
+            if own.against != "likeliest":
+                found = advantage.grouped(scores, own.group, scaled=own.against == "group")
+            facts = {"advantage": jnp.where(mask, found[:, None], 0)}
+        figures = {}
+        if own.refers:
+            outputs = self.model.apply(weights, batch.inputs, train=False)
+            words, known = (
+                likelihood.logs(each, batch, target=own.target, head=self.model.head).scores
+                for each in (outputs, self.model.apply(begun, batch.inputs, train=False))
+            )
+            figures["divergence"] = jnp.mean(jnp.sum(words - known, axis=1))
+            if own.against == "value":
+                facts = self._valued(outputs, mask, scores, words, known)
+            facts["reference"] = known
+        targets = {name: Signal(values, mask) for name, values in facts.items()}
+        return batch.replace(targets={**batch.targets, **targets}), figures
+
+    def _valued(self, outputs: Any, mask: Any, scores: Any, words: Any, known: Any) -> dict[str, Any]:
+        own = self.rollout
+        rewards = advantage.paid(scores, mask, own=words, reference=known, toll=own.toll)
+        values = jnp.where(mask, outputs.heads[own.value].astype(jnp.float32), 0)
+        found = advantage.generalized(rewards, values, mask, gamma=own.gamma, trace=own.trace)
+        white = advantage.whitened(found, mask)
+        return {"advantage": white, "old": words, "values": values, "returns": jnp.where(mask, found + values, 0)}
+
+
+def prepared(rollout: Any, model: Any, schema: Any) -> tuple[Any, Sampler]:
+    """The tokenizer of a rollout's answers, and what draws them. Raises UserError where the model or data have none."""
+    field = schema.targets.get(rollout.target)
+    if not hasattr(model, "continued") and not hasattr(model, "stream"):
+        raise UserError("a rollout is of a model that continues texts, as decoders.GPT and decoders.Talker")
+    if not hasattr(field, "tokenizer"):
+        raise UserError(f"a rollout wants target {rollout.target!r} to be words, as fields.Reply and datasets.Texts")
+    if jax.process_count() > 1:
+        raise UserError("a rollout's rewards are reckoned by one process; start one, with all devices")
+    prompt = getattr(field, "prompt", None)
+    words = rollout.words or getattr(prompt, "reply", 0)
+    if not words or (prompt is None and not rollout.prompt):
+        raise UserError("rollout.prompt and rollout.words must say how many tokens they have, as the data do not")
+    room = field.shape[0] + 1
+    if rollout.prompt + words > room or (prompt is not None and prompt.length + words > room):
+        raise UserError(f"rollout.prompt and rollout.words={words} are more than the {room} tokens of a row")
+    end = field.tokenizer.end if prompt is not None else -1
+    return field.tokenizer, Sampler(model, words, end)
+
+
+def _both(signal: Signal) -> tuple[np.ndarray, np.ndarray]:
+    return np.asarray(signal.values), np.asarray(signal.mask)

@@ -57,6 +57,9 @@ def test_recipe_runs_and_its_folder_answers(path, tmp_path, monkeypatch):
                 assert 0 <= found["exact_match"]["low"] <= found["exact_match"]["high"] <= 1
                 assert found["count"] == evaluation["count"] and found["majority"]["answer"]
                 continue
+            if "recall_at_1" in found:
+                assert 0 <= found["recall_at_1"]["value"] <= found["recall_at_10"]["value"] <= 1
+                continue
             accuracy = found["accuracy"]
             assert 0 <= accuracy["low"] <= accuracy["value"] <= accuracy["high"] <= 1
             assert found["count"] == evaluation["count"] == np.sum(found["confusion"]["matrix"])

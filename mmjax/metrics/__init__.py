@@ -6,8 +6,10 @@ from mmjax.metrics.crossed import Crossed
 from mmjax.metrics.difference import paired
 from mmjax.metrics.language import Language
 from mmjax.metrics.multilabel import MultiLabel
+from mmjax.metrics.probe import FewShot, Linear, Neighbours, Probe, Prototypes
 from mmjax.metrics.regression import Regression
 from mmjax.metrics.reply import Replies, replies
+from mmjax.metrics.retrieval import Retrieval
 from mmjax.metrics.rows import gather
 from mmjax.metrics.sentence import sentences
 from mmjax.metrics.transcription import Transcription
@@ -15,10 +17,16 @@ from mmjax.metrics.transcription import Transcription
 __all__ = [
     "Classification",
     "Crossed",
+    "FewShot",
     "Language",
+    "Linear",
     "MultiLabel",
+    "Neighbours",
+    "Probe",
+    "Prototypes",
     "Regression",
     "Replies",
+    "Retrieval",
     "Rows",
     "Transcription",
     "gather",

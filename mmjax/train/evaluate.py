@@ -66,12 +66,12 @@ class Evaluation:
     """One dataset, ready to be measured again and again with one compilation.
 
     measures: metrics by head. ``rows`` of the last full measurement stay, for the report's
-    hardest examples.
+    hardest examples. reference: examples that measures which want some learn from.
     """
 
     def __init__(
         self, model: linen.Module | Placed, examples: Any, measures: Mapping[str, Any], *, schema: Any, batch: int,
-        mesh: jax.sharding.Mesh, subsets: bool = False,
+        mesh: jax.sharding.Mesh, subsets: bool = False, reference: Any = None,
     ):  # fmt: skip
         if len(examples) == 0:
             raise UserError("there are no rows to evaluate")
@@ -82,18 +82,26 @@ class Evaluation:
         self.mesh = mesh
         self._batch = place.padded(min(batch, len(examples)), mesh)
         self.gather = make_gather(model, measures, mesh, packed=schema.packed, targets=schema.targets)
+        learning = {name: m.__call__ for name, m in self.measures.items() if getattr(m, "wants_reference", False)}
+        if learning and reference is None:
+            raise UserError(f"metric {min(learning)!r} learns from rows of its own; set the evaluator's reference")
+        self._reference = None
+        if learning:  # of whose rows nothing is computed: they are gathered alone
+            self._reference = Evaluation(model, reference, learning, schema=schema, batch=batch, mesh=mesh)
 
     def __call__(self, weights: Any, *, intervals: bool = True) -> dict[str, Any]:
         """``{"count": n, "heads": {head: metrics}}``, JSON-ready."""
-        self.rows = self._collect(weights, frozenset(self.schema.inputs))
-        return {"count": len(self.examples), "heads": self._compute(self.rows, intervals)}
+        everything = frozenset(self.schema.inputs)
+        self.rows = self._collect(weights, everything)
+        known = self._known(weights, everything)
+        return {"count": len(self.examples), "heads": self._compute(self.rows, known, intervals)}
 
     def by_subset(self, weights: Any) -> dict[str, Any]:
         """The same for every subset of the modalities, named as ``audio+image``."""
         found = {}
         for names in powerset(sorted(self.schema.inputs)):
             rows = self._collect(weights, frozenset(names))
-            found["+".join(names)] = self._compute(rows, True)
+            found["+".join(names)] = self._compute(rows, self._known(weights, frozenset(names)), True)
         return found
 
     def batches(self) -> Generator[Batch, None, None]:
@@ -117,14 +125,21 @@ class Evaluation:
         with jax.set_mesh(self.mesh), contextlib.closing(self.batches()) as batches:
             return self.joined(jax.device_get([self.gather(weights, batch, keep) for batch in batches]))
 
-    def _compute(self, rows: Mapping[str, Any], intervals: bool) -> dict[str, Any]:
+    def _known(self, weights: Any, visible: Collection[str]) -> dict[str, Any]:
+        """The rows of reference, by head of those that want some."""
+        return {} if self._reference is None else self._reference._collect(weights, visible)
+
+    def _compute(self, rows: Mapping[str, Any], known: Mapping[str, Any], intervals: bool) -> dict[str, Any]:
         found = {}
         for name, measure in self.measures.items():
-            found[name] = measure.compute(rows[name], resamples=1000 if intervals else 0, **self.facts(measure))
+            facts = self.facts(measure) | ({"reference": known[name]} if name in known else {})
+            found[name] = measure.compute(rows[name], resamples=1000 if intervals else 0, **facts)
         return found
 
     def facts(self, measure: Any) -> dict[str, Any]:
         """What a metric has to know of its target: names of classes, the scale of numbers, bytes of words."""
+        if measure.target is None:
+            return {}
         field = self.schema.targets[measure.target]
         if hasattr(measure, "said"):
             return {"field": field, "row": self.examples.row}

@@ -17,12 +17,14 @@ class Evaluator:
     """A dataset to evaluate on, and what to measure there.
 
     metrics: by head; empty means the standard metrics of each target's kind. subsets: also
-    measure every subset of the modalities, each with the rest masked away.
+    measure every subset of the modalities, each with the rest masked away. reference: rows with known answers that
+    probes of a representation learn from (``metrics.Probe``), each time anew.
     """
 
     data: Any
     metrics: Mapping[str, Any] = field(default_factory=dict)
     subsets: bool = False
+    reference: Any = None
 
 
 @dataclass(frozen=True)

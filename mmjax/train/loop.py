@@ -271,17 +271,21 @@ def evaluate(
     mesh = sharding.Mesh().build()  # of the devices that are here, not of those that trained
     examples = data.open(schema)
     usual = standard(schema, experiment.answers, heads=parts(experiment.model, "heads") or None)
-    measures = next((dict(e.metrics) for e in experiment.evaluators.values() if e.metrics), usual)
+    own = next((e for e in experiment.evaluators.values() if e.metrics), None)
+    measures = dict(own.metrics) if own is not None else usual
+    reference = own.reference.open(schema) if own is not None and own.reference is not None else None
     if not measures:
         raise UserError(f"{folder.path} has no head with a target to evaluate")
     measured = Evaluation(
-        experiment.model, examples, measures, schema=schema, batch=batch or experiment.data.batch, mesh=mesh
-    )
+        experiment.model, examples, measures, schema=schema, batch=batch or experiment.data.batch, mesh=mesh,
+        reference=reference,
+    )  # fmt: skip
     found = measured(folder.weights(mesh))
     if tell is not None:
         for note in examples.notes():
             tell(note)
     if not any(metrics.get("count", 1) for metrics in found["heads"].values()):
-        columns = sorted({column for measure in measures.values() for column in schema.targets[measure.target].columns})
+        targets = [schema.targets[measure.target] for measure in measures.values() if measure.target is not None]
+        columns = sorted({column for target in targets for column in target.columns})
         raise UserError(f"{examples.name} has no answer to measure against; it needs column {' or '.join(columns)}")
     return found

@@ -244,4 +244,5 @@ def _evaluation(
         batch=evaluator.data.batch,
         mesh=mesh,
         subsets=evaluator.subsets,
+        reference=None if evaluator.reference is None else evaluator.reference.open(schema),
     )

@@ -27,6 +27,7 @@ _SHARES = (
     "f1",
     "majority",
     "calibration_error",
+    *(f"{way}recall_at_{n}" for way in ("", "back_") for n in (1, 5, 10)),
     "exact_match",
     "token_f1",
     "vqa_accuracy",

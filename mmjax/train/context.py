@@ -43,7 +43,7 @@ def attend(
         local = key.shape[2] // (mesh.shape["tensor"] if heads else 1)
         if local % parts:
             raise UserError(f"mesh.exchange='heads': {local} heads do not divide by mesh.context={parts}; use 'ring'")
-        inner = ring.swapped(lengths, causal=causal, reach=reach)
+        inner = ring.swapped(lengths, causal=causal, reach=reach, sent=_read(query.dtype, mesh))
         columns: Any = (("context",) if heads is None else ("tensor", "context"), None)
     else:
         bias, allowed = (None if x is None else _padded(_padded(x, 2, parts), 3, parts) for x in (bias, allowed))
@@ -54,6 +54,16 @@ def attend(
     # Axes that split nothing here carry copies, which check_vma would want to see proved equal.
     mapped = jax.shard_map(inner, mesh=mesh, in_specs=(tokens,) * 3 + tuple(sides), out_specs=tokens, check_vma=False)
     return mapped(query, key, value, bias, allowed)[:, : lengths[0]]
+
+
+def _read(dtype: Any, mesh: AnyMesh) -> Any:
+    """The type in which the products at either end read such numbers: on a TPU half of float32, unless told otherwise.
+
+    Said outright, as what else reads a gradient there, the sum for a bias, would have it sent whole.
+    """
+    tpu = isinstance(mesh, jax.sharding.Mesh) and all(device.platform == "tpu" for device in mesh.devices.flat)
+    halved = jax.config.jax_default_matmul_precision in (None, "default", "fastest", "bfloat16")
+    return jnp.dtype(jnp.bfloat16) if tpu and halved and dtype == jnp.float32 else jnp.dtype(dtype)
 
 
 def _padded(array: jax.Array, axis: int, parts: int) -> jax.Array:

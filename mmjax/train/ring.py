@@ -15,12 +15,16 @@ _AXIS = "context"
 _MASKED = -0.7 * float(jnp.finfo(jnp.float32).max)  # finite, as jax.nn has it: a row that sees nothing is no NaN
 
 
-def swapped(lengths: tuple[int, int], *, causal: bool, reach: tuple[int, int] | None) -> Local:
-    """Whole rows of some heads: tokens and heads change places, and back."""
+def swapped(lengths: tuple[int, int], *, causal: bool, reach: tuple[int, int] | None, sent: Any) -> Local:
+    """Whole rows of some heads: tokens and heads change places, and back, in the type ``sent``."""
 
     def local(query: Array, key: Array, value: Array, bias: Array | None, allowed: Array | None) -> Array:
         padding = query.shape[1] * jax.lax.axis_size(_AXIS) - lengths[0]
-        exchanged = partial(jax.lax.all_to_all, axis_name=_AXIS, tiled=True)
+
+        def exchanged(array: Array, *, split_axis: int, concat_axis: int) -> Array:
+            there = jax.lax.all_to_all(array.astype(sent), _AXIS, split_axis, concat_axis, tiled=True)
+            return there.astype(array.dtype)
+
         whole = [exchanged(x, split_axis=2, concat_axis=1) for x in (query, key, value)]
         whole = [x[:, :n] for x, n in zip(whole, (lengths[0], lengths[1], lengths[1]), strict=True)]
         mixed = jax.nn.dot_product_attention(*whole, bias, allowed, is_causal=causal, local_window_size=reach)  # pyright: ignore[reportCallIssue]
@@ -103,11 +107,15 @@ class Ring:
             sums, *grads = meet(sums, key, value, *grads, turn)  # pyright: ignore[reportCallIssue]
             return (sums, *coming, *_passed(tuple(grads), self.parts)), None
 
-        start = (jnp.zeros((*weight.shape, h)), None if bias is None else jnp.zeros(bias.shape))
-        carry = (start, key, value, jnp.zeros(key.shape), jnp.zeros(key.shape))
-        carry, _ = jax.lax.scan(turned, carry, jnp.arange(last))
-        (dquery, dbias), *grads = meet(*carry, last)
-        dkey, dvalue = _passed(tuple(grads), self.parts, steps=self.parts - last)  # home
+        sums = (jnp.zeros((*weight.shape, h)), None if bias is None else jnp.zeros(bias.shape))
+        grads = jnp.zeros(key.shape), jnp.zeros(key.shape)
+        if last:
+            # Own keys come last: sums that begin one device on are home again as soon as they are whole.
+            carry = (sums, *_passed((key, value), self.parts), *grads)
+            carry, _ = jax.lax.scan(turned, carry, jnp.arange(1, last))
+            sums, *grads = meet(*carry, last)
+            grads = _passed(tuple(grads), self.parts, steps=self.parts - last)  # while this device's own are met
+        (dquery, dbias), dkey, dvalue = meet(sums, key, value, *grads, 0)
         dbias = None if bias is None else dbias.astype(bias.dtype)
         return _flat(dquery).astype(query.dtype), dkey.astype(key.dtype), dvalue.astype(value.dtype), dbias, None
 

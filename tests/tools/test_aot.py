@@ -9,9 +9,12 @@ from mmjax import Mesh
 from tools.bench import workload
 
 MADE = workload.language(24, 64, 512, width=128, depth=1, heads=1)
+WANTED = pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None, reason="libtpu compiles for TPUs; the extra tpu has it"
+)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="libtpu compiles for TPUs; the extra tpu has it")
+@WANTED
 @pytest.mark.parametrize("way", [Mesh(), Mesh(data=1, fsdp=8)], ids=["data", "fsdp"])
 def test_gradients_meet_once(way):
     from tools import aot
@@ -27,3 +30,13 @@ def test_gradients_meet_once(way):
         assert 2 * 7 / 8 * whole <= sent["all-reduce"] <= 1.02 * 2 * 7 / 8 * whole
     assert found["flops"]["compiled"] <= 1.2 * found["flops"]["counted"]  # norms and the softmax of so few features
     assert found["memory"]["peak"] >= found["memory"]["parameters"] + found["memory"]["optimizer"]
+
+
+@WANTED
+def test_tokens_change_places_with_heads_as_products_read_them():
+    from tools import aot
+
+    made = workload.language(8, 64, 512, width=128, depth=1, heads=4)
+    found = aot.measure(dataclasses.replace(made, mesh=Mesh(data=2, context=4, exchange="heads")), "v5e:2x4")
+    own = 8 * 64 * 128 // 8 * 2  # a device's own tokens, in bfloat16
+    assert found["collectives"]["all-to-all"]["bytes"] == 8 * 3 * own // 4

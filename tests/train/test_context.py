@@ -11,6 +11,7 @@ from mmjax import flops, nn
 from mmjax.core import Tokens, UserError
 from mmjax.train import Mesh, context
 from mmjax.train.activation import Placed
+from tools import hlo
 
 MESHES = {"ring": Mesh(data=2, context=4), "heads": Mesh(data=2, context=2, tensor=2, exchange="heads")}
 KINDS = {
@@ -73,6 +74,19 @@ def test_shared_keys_go_round_as_they_are():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=2e-5), one, many)
     passed = set(re.findall(r"f32\[([\d,]+)\]\S* collective-permute", text))
     assert passed and all(shape.startswith("1,4,2,") for shape in passed), passed  # of a row, a quarter, two heads
+
+
+@pytest.mark.parametrize("way", ["ring", "heads"])
+def test_nothing_travels_further_than_it_has_to(way):
+    """Round a ring keys and values go forward and back, and their gradients home; else eight exchanges, there and back."""
+    arrays, *rest = given(length=16)
+    settings = Mesh(data=2, context=4, exchange=way)
+    part = 4 * arrays[0].size // 8  # bytes of a device's own tokens, in float32
+    sent = hlo.traffic(both(settings, arrays, *rest)[1], 8)
+    if way == "ring":
+        assert sent["collective-permute"]["bytes"] == (2 + 2 + 2) * 3 * part
+    else:
+        assert sent["all-to-all"]["bytes"] == 8 * 3 * part // 4
 
 
 def test_heads_that_cannot_change_places_are_an_error():

@@ -23,6 +23,8 @@ ROWS = ("data", "fsdp", "expert")  # what splits the rows of a batch
 
 # Megatron's split (Shoeybi et al., 2019, arXiv:1909.08053): attention by heads, the MLP by its
 # hidden units, so that a block needs one sum on the way out of each. Experts lie apart, each split as an MLP is.
+# The kernel that says words is split by them, so that each device has the logits of its own; vocabularies are as large
+# as the data has them, so that one that does not divide stays whole ("?").
 # The first rule that is found in a path wins; a spec is for the last axes of an array (scanned layers stand in front).
 RULES: tuple[Rule, ...] = (
     (r"experts/(up|gate)/kernel$", ("expert", None, "tensor")),
@@ -35,6 +37,8 @@ RULES: tuple[Rule, ...] = (
     (r"(up|gate)/kernel$", (None, "tensor")),
     (r"(up|gate)/bias$", ("tensor",)),
     (r"down/kernel$", ("tensor", None)),
+    (r"^heads?(_[^/]+)?/kernel$|(^|/)word_kernel$", (None, "tensor?")),
+    (r"^(decoder/)?embed/embedding$", ("tensor?", None)),  # of a decoder alone, where it may be what says words, too
 )
 # Layers of a scanned trunk are stacked along the first axis of its arrays, which a pipeline shares out.
 SCANNED = re.compile(r"(^|/)blocks/")
@@ -61,7 +65,8 @@ class Mesh:
 
     rules and activations: ordered pairs of a regular expression and a spec, tried before the house's own: for arrays
     by the paths of parameters, and for what layers give by the paths of layers (``train.activation``). An axis of a
-    spec may be several, as ``data+fsdp``. A rule that matches nothing is an error.
+    spec may be several, as ``data+fsdp``; one of parameters with a ``?`` behind it splits where it divides. A rule
+    that matches nothing is an error.
     """
 
     data: int = -1
@@ -173,7 +178,8 @@ def _spec(path: str, shape: tuple[int, ...], mesh: AnyMesh, settings: Mesh) -> P
     rule = next((spec for pattern, spec in (*settings.rules, *RULES) if re.search(pattern, path)), ())
     if len(rule) > len(shape):
         raise UserError(f"mesh rule {rule} has more axes than {path} {shape}")
-    axes = [()] * (len(shape) - len(rule)) + [axes_of(word, mesh, of=path) for word in rule]
+    own = zip(shape[len(shape) - len(rule) :], rule, strict=True)
+    axes = [()] * (len(shape) - len(rule)) + [_over(n, word, mesh, of=path) for n, word in own]
     layers = bool(SCANNED.search(path)) and len(axes) > len(rule)
     if layers and mesh.shape["pipe"] > 1:
         axes[0] = ("pipe",)
@@ -187,6 +193,12 @@ def _spec(path: str, shape: tuple[int, ...], mesh: AnyMesh, settings: Mesh) -> P
     if mesh.shape["fsdp"] > 1 and not taken and free and math.prod(shape) >= settings.fsdp_size:
         axes[max(free, key=lambda i: shape[i])] = ("fsdp",)
     return PartitionSpec(*map(entry, axes))
+
+
+def _over(n: int, word: str | None, mesh: AnyMesh, *, of: str) -> tuple[str, ...]:
+    """The axes that split ``n`` places; those of a word that ends in "?" do where they divide them."""
+    over = axes_of(word.removesuffix("?") if word else None, mesh, of=of)
+    return () if word and word.endswith("?") and n % size(over, mesh) else over
 
 
 def _moment(

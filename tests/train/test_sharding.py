@@ -1,13 +1,17 @@
 """Eight fake devices, one device: the same run. And the parameters really are split."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
+from mmjax import decoders
 from mmjax.core import UserError, trees
 from mmjax.data import pipeline
 from mmjax.train import Mesh, Sgd, place, sharding
 from mmjax.train.prepare import prepare
+from tools.bench import workload
 
 MESHES = {
     "data": Mesh(data=8),
@@ -110,3 +114,35 @@ def test_rules_come_before_the_house_and_the_first_wins(tiny):
     places = trees.flatten(sharding.specs(p.shapes.params, p.mesh, mesh))
     assert all(not any(spec) for path, spec in places.items() if path.endswith("up/kernel"))
     assert all("tensor" in spec for path, spec in places.items() if path.endswith("down/kernel"))
+
+
+def stepped(made, mesh):
+    """The loss and the parameters after a step of plain descent, what of them is split, and a device's operations."""
+    p = prepare(dataclasses.replace(made, mesh=mesh, optim=dataclasses.replace(made.optim, rule=Sgd(), lr=0.1)))
+    with jax.set_mesh(p.mesh):
+        state = jax.jit(p.init, out_shardings=p.shardings)(jax.random.key(0))
+        batch = place.put(made.data.example(), p.mesh)
+        step = p.step.lower(state, batch).compile()
+        state, metrics = step(state, batch)
+    split = {path for path, leaf in trees.flatten(p.shardings.params).items() if "tensor" in leaf.spec}
+    return float(metrics["loss"]), state.params, split, step.cost_analysis()["flops"]
+
+
+@pytest.mark.parametrize("model", ["trunk", "tied"])
+def test_the_words_loss_is_split_as_layers_are(model):
+    made = workload.language(8, 32, 512, width=32, depth=1, heads=4)
+    if model != "trunk":
+        made = dataclasses.replace(made, model=decoders.GPT(512, length=32, width=32, depth=1, heads=4))
+    loss, params, _, work = stepped(made, One())
+    found, others, split, share = stepped(made, Mesh(data=2, tensor=4))
+    assert split & {"head/kernel", "embed/embedding"}
+    np.testing.assert_allclose(found, loss, rtol=0, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5), params, others)
+    assert share <= 1.15 * work / 8  # norms and what is added are done by all
+
+
+def test_words_that_do_not_divide_stay_whole():
+    mesh = Mesh(data=2, tensor=4)
+    shapes = {"head": {"kernel": jax.ShapeDtypeStruct((32, 67), "float32")}, "word_kernel": jax.numpy.zeros((32, 64))}
+    found = sharding.specs(shapes, mesh.abstract(8), mesh)
+    assert tuple(found["head"]["kernel"]) == (None, None) and tuple(found["word_kernel"]) == (None, "tensor")

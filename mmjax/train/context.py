@@ -62,7 +62,8 @@ def _read(dtype: Any, mesh: AnyMesh) -> Any:
     Said outright, as what else reads a gradient there, the sum for a bias, would have it sent whole.
     """
     tpu = isinstance(mesh, jax.sharding.Mesh) and all(device.platform == "tpu" for device in mesh.devices.flat)
-    halved = jax.config.jax_default_matmul_precision in (None, "default", "fastest", "bfloat16")
+    precision = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
+    halved = precision in (None, "default", "fastest", "bfloat16")
     return jnp.dtype(jnp.bfloat16) if tpu and halved and dtype == jnp.float32 else jnp.dtype(dtype)
 
 

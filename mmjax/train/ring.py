@@ -113,9 +113,9 @@ class Ring:
             # Own keys come last: sums that begin one device on are home again as soon as they are whole.
             carry = (sums, *_passed((key, value), self.parts), *grads)
             carry, _ = jax.lax.scan(turned, carry, jnp.arange(1, last))
-            sums, *grads = meet(*carry, last)
+            sums, *grads = meet(*carry, last)  # pyright: ignore[reportCallIssue]
             grads = _passed(tuple(grads), self.parts, steps=self.parts - last)  # while this device's own are met
-        (dquery, dbias), dkey, dvalue = meet(sums, key, value, *grads, 0)
+        (dquery, dbias), dkey, dvalue = meet(sums, key, value, *grads, 0)  # pyright: ignore[reportCallIssue]
         dbias = None if bias is None else dbias.astype(bias.dtype)
         return _flat(dquery).astype(query.dtype), dkey.astype(key.dtype), dvalue.astype(value.dtype), dbias, None
 

@@ -44,7 +44,7 @@ def test_recipe_runs_and_its_folder_answers(path, tmp_path, monkeypatch):
         evaluators = {name: few_of(evaluator) for name, evaluator in evaluators.items()}
     data = dataclasses.replace(experiment.data, batch=batch)
     fields = {"model": model, "run": run, "optim": optim, "data": data, "evaluators": evaluators}
-    short = dataclasses.replace(experiment, **fields)
+    short = dataclasses.replace(experiment, **fields, init_from="")  # of a run that is not here
     result = mmjax.train(short, workdir=tmp_path / "run", quiet=True)
 
     assert result.step == 2 and result.evaluations

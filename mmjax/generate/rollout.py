@@ -10,11 +10,12 @@ import numpy as np
 
 from mmjax.core import Batch, Signal, UserError
 from mmjax.generate.choice import Choice
-from mmjax.generate.sampling import Sampler, answered, asked
+from mmjax.generate.judge import opened
+from mmjax.generate.sampling import answered
 from mmjax.objectives import advantage, likelihood
 
 AGAINST = ("group", "mean", "likeliest", "value")
-_DRAWN = 2**32 - 1  # parts the key of what is drawn from a step's own
+DRAWN = 2**32 - 1  # parts the key of what is drawn from a step's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Opened:
 
     def __init__(self, rollout: Rollout, model: Any, schema: Any, put: Callable[[Any], Any]):
         self.rollout, self.model, self.put = rollout, model, put
-        self.tokenizer, self.sampler = prepared(rollout, model, schema)
+        self.judge, self.sampler = opened(rollout, model, schema)
         self._draw = jax.jit(self._drawn, static_argnames="how")
         self._learn = jax.jit(self._learned)
 
@@ -98,46 +99,25 @@ class Opened:
 
         begun: the weights to stay near to, None where nobody refers to them.
         """
-        own, stream = self.rollout, self.model.stream
-        truths, lengths = self._told(batch)
-        rows = Batch({**batch.inputs, stream: asked(batch.inputs[stream], lengths)}, {})
-        prompts = [self._text(ids, mask) for ids, mask in zip(*_both(rows.inputs[stream]), strict=True)]
+        own = self.rollout
+        rows, prompts, truths = self.judge.prompts(batch)
         baseline = np.zeros(len(prompts), np.float32)
         if own.against == "likeliest":
             likeliest = self._draw(weights, self.put(rows.inputs), key, step, how=Choice(temperature=0))
-            baseline = self._rewards(prompts, jax.device_get(likeliest), truths)
-        rows = jax.tree.map(lambda leaf: np.repeat(leaf, own.group, axis=0), rows)
+            baseline = self.judge.rewards(prompts, jax.device_get(likeliest), truths)
+        given = self.put(jax.tree.map(lambda leaf: np.repeat(leaf, own.group, axis=0), rows.inputs))
         prompts, truths = ([one for one in each for _ in range(own.group)] for each in (prompts, truths))
-        given = self.put(rows.inputs)
         said = self._draw(weights, given, key, step, how=own.how)
-        rewards = self._rewards(prompts, jax.device_get(said), truths)
+        answers = jax.device_get(said)
+        rewards = self.judge.rewards(prompts, answers, truths)
         scores = self.put(rewards - np.repeat(baseline, own.group))
         learned, figures = self._learn(weights, begun, given, said, scores)
-        words = float(np.mean(np.sum(jax.device_get(said) >= 0, axis=1)))
         figures = {name: float(value) for name, value in jax.device_get(figures).items()}
+        words = float(np.mean(np.sum(answers >= 0, axis=1)))
         return self.put(learned), {"reward": float(np.mean(rewards)), "words": words, **figures}
 
-    def _told(self, batch: Batch) -> tuple[list[str], np.ndarray]:
-        """The truths, and how many tokens each prompt has."""
-        known, text = batch.targets[self.rollout.target], np.asarray(batch.inputs[self.model.stream].mask)
-        mask = np.asarray(known.mask)
-        has = mask.any(axis=1)
-        lengths = np.where(has, np.argmax(mask, axis=1) + 1, text.sum(axis=1))
-        if self.rollout.prompt:
-            lengths = np.minimum(self.rollout.prompt, text.sum(axis=1))
-            mask = mask & (np.arange(mask.shape[1]) >= lengths[:, None] - 1)
-        return [self._text(ids, own) for ids, own in zip(np.asarray(known.values), mask, strict=True)], lengths
-
-    def _text(self, ids: Any, mask: Any) -> str:
-        return self.tokenizer.decode([int(i) for i in ids[mask] if i >= 0 and i != self.sampler.end])
-
-    def _rewards(self, prompts: list[str], said: np.ndarray, truths: list[str]) -> np.ndarray:
-        answers = [self._text(ids, ids >= 0) for ids in said]
-        given = zip(prompts, answers, truths, strict=True)
-        return np.array([self.rollout.reward(*one) for one in given], np.float32)
-
     def _drawn(self, weights: Any, inputs: Any, key: Any, step: Any, how: Choice) -> Any:
-        return self.sampler(weights, inputs, jax.random.fold_in(jax.random.fold_in(key, step), _DRAWN), how)
+        return self.sampler(weights, inputs, jax.random.fold_in(jax.random.fold_in(key, step), DRAWN), how)
 
     def _learned(self, weights: Any, begun: Any, inputs: Any, said: Any, scores: Any) -> tuple[Batch, dict[str, Any]]:
         """The batch with all that is to be known of its words, and the divergence."""
@@ -170,27 +150,3 @@ class Opened:
         found = advantage.generalized(rewards, values, mask, gamma=own.gamma, trace=own.trace)
         white = advantage.whitened(found, mask)
         return {"advantage": white, "old": words, "values": values, "returns": jnp.where(mask, found + values, 0)}
-
-
-def prepared(rollout: Any, model: Any, schema: Any) -> tuple[Any, Sampler]:
-    """The tokenizer of a rollout's answers, and what draws them. Raises UserError where the model or data have none."""
-    field = schema.targets.get(rollout.target)
-    if not hasattr(model, "continued") and not hasattr(model, "stream"):
-        raise UserError("a rollout is of a model that continues texts, as decoders.GPT and decoders.Talker")
-    if not hasattr(field, "tokenizer"):
-        raise UserError(f"a rollout wants target {rollout.target!r} to be words, as fields.Reply and datasets.Texts")
-    if jax.process_count() > 1:
-        raise UserError("a rollout's rewards are reckoned by one process; start one, with all devices")
-    prompt = getattr(field, "prompt", None)
-    words = rollout.words or getattr(prompt, "reply", 0)
-    if not words or (prompt is None and not rollout.prompt):
-        raise UserError("rollout.prompt and rollout.words must say how many tokens they have, as the data do not")
-    room = field.shape[0] + 1
-    if rollout.prompt + words > room or (prompt is not None and prompt.length + words > room):
-        raise UserError(f"rollout.prompt and rollout.words={words} are more than the {room} tokens of a row")
-    end = field.tokenizer.end if prompt is not None else -1
-    return field.tokenizer, Sampler(model, words, end)
-
-
-def _both(signal: Signal) -> tuple[np.ndarray, np.ndarray]:
-    return np.asarray(signal.values), np.asarray(signal.mask)

@@ -56,7 +56,8 @@ class Experiment:
     the probability that training hides a modality of a row (never the row's last one). balance: what
     keeps modalities in balance, as ``Modulation`` and ``Pareto`` do; None for nothing. lora: large kernels
     learn through small ones; None for as they are. rollout: what makes a step's rows of the data's with the
-    weights as they are, as ``generate.Rollout`` answers prompts; None for rows as they are.
+    weights as they are, as ``generate.Rollout`` answers prompts; None for rows as they are. init_from: the folder
+    of a run whose parameters this one begins with, as far as they fit (``train.start``); which do, it tells.
     """
 
     model: linen.Module
@@ -70,6 +71,7 @@ class Experiment:
     balance: Any = None
     lora: Lora | None = None
     rollout: Any = None
+    init_from: str = ""
 
     @property
     def answers(self) -> dict[str, str]:

@@ -113,6 +113,14 @@ class Folder:
             restored, _ = checkpoints.restore(checkpoint.abstract(shapes, places))
         return state.weights(restored, experiment.lora)
 
+    def shapes(self) -> Any:
+        """Shapes of the parameters that ``weights`` has. Raises UserError where nothing was trained."""
+        experiment = self.experiment()
+        if not self.step():
+            raise UserError(f"{self.path} has no checkpoint yet; train it first")
+        shapes = self._shapes(experiment)
+        return jax.eval_shape(lambda tree: state.weights(tree, experiment.lora), shapes)["params"]
+
     def matches(self, experiment: Experiment) -> None:
         """Raises UserError where ``experiment`` is not the one that was begun here, or ends before what is done."""
         old, new = self._read(CONFIG), json.loads(json.dumps(plain.to_plain(experiment)))
@@ -155,6 +163,11 @@ class Folder:
         if not isinstance(data, dict):
             raise UserError(f"{path} is damaged: it holds no object")
         return data
+
+
+def opened(name: str, *, allow: tuple[type, ...] = ()) -> Folder:
+    """The folder of this name."""
+    return Folder(Path(name), allow)
 
 
 def write_json(path: Path, data: Any) -> None:

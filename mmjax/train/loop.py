@@ -23,7 +23,7 @@ from mmjax.data import pipeline
 from mmjax.data.ramp import Growth
 from mmjax.train import checkpoint, cluster, flat, place, sharding, state
 from mmjax.train.experiment import Experiment
-from mmjax.train.folder import CHECKPOINTS, Folder
+from mmjax.train.folder import CHECKPOINTS, Folder, opened
 from mmjax.train.ledger import Ledger
 from mmjax.train.log import Log
 from mmjax.train.prepare import Prepared, blank, parts, prepare
@@ -132,13 +132,22 @@ class _Loop:
     def _start(self, saved: checkpoint.Checkpoints | None, batches: Any) -> tuple[state.TrainState, int]:
         old = saved if saved is not None and saved.latest() is not None else None
         if old is None or self.rolled.refers:
-            begun = jax.jit(self.p.init, out_shardings=self.p.shardings)(jax.random.key(self.run_.seed))
+            begun = self._begun()
             self.rolled.begin(begun)
             if old is None:
                 return begun, 0
         now, position = old.restore(checkpoint.abstract(self.p.shapes, self.p.shardings))
         batches.set_state(position)
         return now, int(now.step)
+
+    def _begun(self) -> state.TrainState:
+        """The state at step 0: a function of the experiment alone, and of the run that it begins from."""
+        begun = jax.jit(self.p.init, out_shardings=self.p.shardings)(jax.random.key(self.run_.seed))
+        if self.p.taken is None:
+            return begun
+        given = opened(self.p.experiment.init_from).weights(self.p.mesh)["params"]
+        taken, optimizer = self.p.taken, self.p.optimizer
+        return jax.jit(lambda b, g: taken.put(b, g, optimizer), out_shardings=self.p.shardings)(begun, given)
 
     def _step(self, step: int, now: Any, batches: Any) -> Any:
         with self.ledger.spent("data"):

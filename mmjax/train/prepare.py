@@ -11,7 +11,7 @@ from flax import linen
 
 from mmjax.core import Batch, UserError, plain
 from mmjax.data.ramp import Growth
-from mmjax.train import across, activation, audit, flat, lora, place, sharding, state, step
+from mmjax.train import across, activation, audit, flat, folder, lora, place, sharding, start, state, step
 from mmjax.train.evaluate import Evaluation, standard
 from mmjax.train.experiment import Experiment
 
@@ -35,6 +35,7 @@ class Prepared:
     step: Any
     evaluations: dict[str, Evaluation]
     notes: list[str]
+    taken: start.Taken | None
 
 
 def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any] | None = None) -> Prepared:
@@ -75,7 +76,8 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     shardings = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
     if experiment.run.flat:
         flat.check(shardings)
-    notes = audit.notes(shapes, shardings, mesh, model)
+    taken = _taken(experiment.init_from, shapes.params)
+    notes = [*(taken.notes if taken else ()), *audit.notes(shapes, shardings, mesh, model)]
     function = step.make_step(
         model,
         {name: across.spread(objective, mesh) for name, objective in experiment.objectives.items()},
@@ -94,15 +96,19 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     for name, evaluation in evaluations.items():
         for head, measure in evaluation.measures.items():
             _fits(measure, schema, outputs, example, where=f"evaluators.{name}.metrics.{head}")
-    return Prepared(
-        experiment, schema, examples, mesh, optimizer, init, shapes, shardings, function, compiled, evaluations, notes
-    )
+    made = function, compiled, evaluations, notes, taken
+    return Prepared(experiment, schema, examples, mesh, optimizer, init, shapes, shardings, *made)
 
 
 def blank(experiment: Experiment, schema: Any) -> Batch:
     """The shapes and types of what a step is given."""
     example = schema.example(experiment.data.batch)
     return example if experiment.rollout is None else experiment.rollout.example(example)
+
+
+def _taken(name: str, params: Any) -> start.Taken | None:
+    """What the run in the folder ``name`` gives to these parameters."""
+    return start.match(params, folder.opened(name).shapes(), name) if name else None
 
 
 def fitted(experiment: Experiment) -> Any:

@@ -136,7 +136,7 @@ def test_what_cannot_be_is_said():
     with pytest.raises(UserError, match=r"rollout\.group=1 must be 2 or more"):
         Rollout(reward.Exact(), group=1)
     short = dataclasses.replace(experiment("group"), rollout=Rollout(reward.Exact(), words=9, reference=True))
-    with pytest.raises(UserError, match=r"rollout\.words=9 are more than the 4 tokens of a row"):
+    with pytest.raises(UserError, match=r"a prompt of 2 and rollout\.words=9 are more than the 4 tokens of a row"):
         mmjax.train(short, quiet=True)
     without = dataclasses.replace(experiment("group"), rollout=None)
     with pytest.raises(UserError, match="wants target 'advantage', as a rollout gives"):

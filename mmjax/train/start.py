@@ -1,0 +1,59 @@
+"""Beginning with what another run learned: which tensors of it fit where."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+
+from mmjax.core import UserError, trees
+from mmjax.train.state import TrainState
+
+
+@dataclass(frozen=True)
+class Taken:
+    """where: another run's folder. taken: its path of each parameter that begins with what it learned, by own path."""
+
+    where: str
+    taken: Mapping[str, str]
+    new: tuple[str, ...]
+    left: tuple[str, ...]
+
+    @property
+    def notes(self) -> list[str]:
+        """Tensor by tensor, for people."""
+        lines = [f"init_from {self.where}: {len(self.taken)} tensors taken, {len(self.new)} new, {len(self.left)} left"]
+        lines += [f"  new: {path}" for path in self.new] + [f"  left: {path}" for path in self.left]
+        moved = [(own, other) for own, other in self.taken.items() if own != other]
+        return lines + [f"  taken: {own} from {other}" for own, other in moved]
+
+    def put(self, begun: TrainState, given: Any, optimizer: optax.GradientTransformation) -> TrainState:
+        """The state at step 0 with these parameters; what is new stays as it began."""
+        old = trees.flatten(given)
+
+        def own(path: str, leaf: Any) -> Any:
+            return jnp.asarray(old[self.taken[path]], leaf.dtype) if path in self.taken else leaf
+
+        params = trees.map_paths(own, begun.params)
+        return begun.replace(params=params, opt_state=optimizer.init(params))
+
+
+def match(params: Any, given: Any, where: str) -> Taken:
+    """What of ``given`` the parameters begin with: shapes of both, by path. Raises UserError where nothing fits.
+
+    A path fits the same path; else one that is the other's end, as where a decoder has become a part of something, or
+    a part has been taken out. The shapes must be equal.
+    """
+    own, old = trees.flatten(params), trees.flatten(given)
+    taken: dict[str, str] = {}
+    for path, leaf in own.items():
+        ends = [path, *(other for other in old if path.endswith("/" + other) or other.endswith("/" + path))]
+        fits = [other for other in ends if other in old and old[other].shape == leaf.shape]
+        exact = fits[:1] if fits[:1] == [path] else fits
+        if len(exact) == 1:
+            taken[path] = exact[0]
+    if not taken:
+        raise UserError(f"init_from: no tensor of {where} fits the model; it has {', '.join(sorted(old)[:3])}, ...")
+    left = tuple(path for path in old if path not in taken.values())
+    return Taken(where, taken, tuple(path for path in own if path not in taken), left)

@@ -1,0 +1,58 @@
+"""A run that begins with what another one learned, as far as it fits."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+import mmjax
+from mmjax import datasets, decoders, fields, objectives
+from mmjax.core import UserError, trees
+from mmjax.train import Experiment, Optim, Run
+from mmjax.train.prepare import prepare
+
+PROMPT = fields.Prompt("{sum}", length=2, reply=1)
+SUMS = {"inputs": {"text": PROMPT}, "targets": {"next": fields.Reply(PROMPT)}}
+FIRST = Experiment(
+    model=decoders.GPT(vocabulary=22, length=3, width=8, depth=1, heads=2),
+    data=datasets.Sums(batch=8, **SUMS),
+    objectives={"next": objectives.CrossEntropy("next")},
+    optim=Optim(lr=1e-2, average=0.9),
+    run=Run(steps=2),
+)
+STILL = Optim(lr=0.0)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("first") / "run"
+    return folder, mmjax.train(FIRST, workdir=folder, quiet=True).weights["params"]
+
+
+def test_what_fits_is_taken_wherever_it_stands(first):
+    folder, weights = first
+    second = dataclasses.replace(
+        FIRST, model=decoders.Valued(FIRST.model), optim=STILL, init_from=str(folder), run=Run(steps=1, seed=5)
+    )
+    notes = prepare(second).notes
+    assert notes[0] == f"init_from {folder}: {len(jax.tree.leaves(weights))} tensors taken, 2 new, 0 left"
+    assert notes[1:3] == ["  new: worth/bias", "  new: worth/kernel"]
+    assert "  taken: decoder/embed/embedding from embed/embedding" in notes
+    found = mmjax.train(second, quiet=True).weights["params"]
+    jax.tree.map(np.testing.assert_array_equal, found["decoder"], weights)
+
+
+def test_what_does_not_fit_is_left(first, tmp_path):
+    folder, weights = first
+    wider = FIRST.model.clone(length=4)
+    second = dataclasses.replace(FIRST, model=wider, optim=STILL, init_from=str(folder), run=Run(steps=1, seed=5))
+    assert prepare(second).notes[1:3] == ["  new: position/embedding", "  left: position/embedding"]
+    found, old = (trees.flatten(each) for each in (mmjax.train(second, quiet=True).weights["params"], weights))
+    for path in set(old) - {"position/embedding"}:
+        np.testing.assert_array_equal(found[path], old[path], err_msg=path)
+    with pytest.raises(UserError, match="is not a run folder"):
+        prepare(dataclasses.replace(second, init_from=str(tmp_path)))
+    other = FIRST.model.clone(width=16)
+    with pytest.raises(UserError, match=r"no tensor of .* fits the model"):
+        prepare(dataclasses.replace(second, model=other))

@@ -78,7 +78,7 @@ def test_shared_keys_go_round_as_they_are():
 
 @pytest.mark.parametrize("way", ["ring", "heads"])
 def test_nothing_travels_further_than_it_has_to(way):
-    """Round a ring keys and values go forth and back, and their gradients home; else eight exchanges, there and back."""
+    """Round a ring keys and values go forth and back, and their gradients home; else there are eight exchanges."""
     arrays, *rest = given(length=16)
     settings = Mesh(data=2, context=4, exchange=way)
     part = 4 * arrays[0].size // 8  # bytes of a device's own tokens, in float32

@@ -14,11 +14,11 @@ import numpy as np
 from mmjax import metrics
 from mmjax.core import UserError
 from mmjax.core.rows import alone
-from mmjax.data import pipeline
+from mmjax.data import given, pipeline
 from mmjax.data.examples import Examples, unlabelled
 from mmjax.data.fields import Reply
 from mmjax.data.schema import Schema
-from mmjax.data.sources import BadRow, Row, Source, nearest, read
+from mmjax.data.sources import Row, Source, read
 from mmjax.metrics.transcription import collapsed
 from mmjax.train.folder import Folder
 from mmjax.train.prepare import parts
@@ -91,26 +91,8 @@ class Predictor:
         """
         if (what is None) == (not parts):
             raise UserError("predict wants either a manifest or rows, or the parts of one example")
-        source = self._example(parts) if parts else _source(what)
+        source = _one(given.row(self._inputs, parts)) if parts else _source(what)
         return self._records(source, Examples(source, unlabelled(self.schema), on_bad_row=on_bad_row))
-
-    def _example(self, parts: Mapping[str, Any]) -> Source:
-        """One row out of its parts, each read once by itself so that a complaint can name it."""
-        cells: dict[str, Any] = {}
-        for name, value in parts.items():
-            if name not in self.schema.inputs:
-                raise UserError(f"this run has no modality {name!r}{nearest(name, self.schema.inputs)}")
-            columns = self._inputs[name].columns
-            given = value if isinstance(value, Mapping) else {columns[0]: value}
-            for column in given:
-                if column not in columns:
-                    raise UserError(f"{name} has no column {column!r}{nearest(column, columns)}")
-            cells |= given
-            try:
-                self._inputs[name].read(Row(given, name, 1))
-            except BadRow as bad:
-                raise UserError(f"{name}: {bad.reason}") from None
-        return Source("the example", tuple(cells), [Row(cells, "the example", 1)])
 
     def _records(self, source: Source, examples: Examples) -> Iterator[Record]:
         """Answers, with complaints between them where the rows stand that could not be read."""
@@ -192,6 +174,10 @@ def _value(field: Any, output: Any, nothing: bool) -> Record:
     # Labels are taken to be independent, so the set is as likely as all of its decisions together.
     together = math.prod(max(p, 1 - p) for p in probabilities.values())
     return {"value": chosen, "probability": together, "probabilities": probabilities}
+
+
+def _one(row: Row) -> Source:
+    return Source(row.source, tuple(row.cells), [row])
 
 
 def _source(what: Any) -> Source:

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Sequence
 
 from mmjax.cli import grammar
+from mmjax.cli.parser import complain
 
 _CACHE = 4 * 2**30  # bytes of compiled programs; the longest unused go first
 
@@ -85,8 +86,8 @@ def _run(options: grammar.Options) -> int:
         sys.stdout.flush()
         return status
     except UserError as error:
-        grammar.complain(" ".join(str(error).split()))
+        complain(" ".join(str(error).split()))
         return 2
     except KeyboardInterrupt:
-        grammar.complain("interrupted")
+        complain("interrupted")
         return 130

@@ -1,26 +1,14 @@
 """The grammar of the command: verbs and their flags. Loads nothing heavy, so that help is quick."""
 
-import argparse
 import difflib
 import os
 import sys
 import textwrap
 from argparse import Namespace as Options
-from collections.abc import Iterable
-from typing import NoReturn
 
 import mmjax
-
-VERBS = {
-    "train": "train a recipe and evaluate it; go on where the run folder holds a checkpoint",
-    "evaluate": "measure a trained run on a manifest, with confidence intervals",
-    "predict": "answer for the rows of a manifest, or for one example from any of its modalities",
-    "generate": "continue texts with a trained GPT",
-    "fit": "train a model for a manifest of your own, without a recipe",
-    "compare": "every fusion side by side, with intervals, cost and baselines",
-    "pack": "write a manifest and its files to sharded records, quick to read from anywhere",
-    "show": "parameters, FLOPs, memory and shardings of a recipe or a run",
-}
+from mmjax.cli import given
+from mmjax.cli.parser import VERBS, Parser, first, make, pair, verb
 
 _TRAIN = """\
 RECIPE.py is Python with a function `config() -> Experiment`. Every plain field of that experiment is a
@@ -52,26 +40,6 @@ _EVALUATE = """\
 MANIFEST is CSV, TSV, JSONL or Parquet, or what `mmjax pack` made of one, with the columns that the run was trained on;
 columns of inputs may be missing. A run that continues texts is measured on a .txt file. The last line on
 standard output is JSON: {"count": n, "heads": {head: {"accuracy": {"value", "low", "high"}, ...}}}.
-"""
-
-_PREDICT = """\
-  mmjax predict runs/digits-1 new.csv
-  mmjax predict runs/digits-1 --image seven.png --text sieben
-  mmjax predict runs/patients-1 --image scan.png --table age=41 organ=chest
-
-MANIFEST may lack any modality and the answers. One example is given by its parts, each by the run's own name
-for that modality: a path for files, the words themselves for text, COLUMN=VALUE for columns of a table.
-`mmjax predict DIR --help` lists the names. One line of JSON a row on standard output, in the order of the rows:
-{"row", "id", "heads": {head: {"value", "probability", "probabilities"}}, "missing": [modalities]}. A row that
-cannot be read stops it; with `--on_bad_row quarantine` the row's line has no heads, and an "error".
-"""
-
-_GENERATE = """\
-  mmjax generate runs/shakespeare_char-1 --prompt "ROMEO:" --tokens 500
-  mmjax generate runs/shakespeare_char-1 --prompt "To be" --prompt "Or not" --temperature 0 --stop "."
-
-Text as it comes on standard error (of one prompt); then one line of JSON a prompt on standard output:
-{"prompt", "text", "tokens", "ended"}, where ended is "end", "stop" or "length".
 """
 
 _FIT = """\
@@ -119,34 +87,6 @@ A table on standard error, and one JSON object on standard output. A recipe take
 """
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse, where a mistake is one line that names the nearest flag."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and leave with status 2."""
-        complain(message)
-        sys.exit(2)
-
-    def unknown(self, words: list[str]) -> NoReturn:
-        """Refuse what no flag or argument took."""
-        flags = [flag for action in self._actions for flag in action.option_strings]
-        self.error(unknown(words[0], flags, prog=self.prog))
-
-
-def unknown(word: str, flags: Iterable[str], *, prog: str) -> str:
-    """What to say about a word that nobody takes."""
-    if not word.startswith("-"):
-        return f"unexpected {word!r}; see `{prog} --help`"
-    flag = word.split("=", 1)[0]
-    near = difflib.get_close_matches(flag, list(flags), 1, 0.5)
-    return f"there is no flag {flag}; " + (f"did you mean {near[0]}?" if near else f"see `{prog} --help`")
-
-
-def complain(message: str) -> None:
-    """One line for a person."""
-    print(f"mmjax: {message}", file=sys.stderr)
-
-
 def parse(arguments: list[str]) -> Options:
     """What is asked for: ``verb`` and its options.
 
@@ -169,38 +109,17 @@ def parse(arguments: list[str]) -> Options:
 def _parser() -> Parser:
     verbs = "\n".join(f"  {verb:<10}{does}" for verb, does in VERBS.items())
     epilog = f"verbs:\n{verbs}\n\n`mmjax VERB --help` tells more."
-    parser = _make("mmjax", "mmjax VERB ...", "Models that see, hear, read and sense.", epilog)
+    parser = make("mmjax", "mmjax VERB ...", "Models that see, hear, read and sense.", epilog)
     parser.add_argument("--version", action="version", version=f"mmjax {mmjax.__version__}")
     return parser
 
 
-def _make(prog: str, usage: str, description: str, epilog: str) -> Parser:
-    form = argparse.RawDescriptionHelpFormatter
-    return Parser(prog, usage, description, epilog, formatter_class=form, allow_abbrev=False)
-
-
-def _verb(name: str, usage: str, epilog: str) -> Parser:
-    does = VERBS[name]
-    return _make(f"mmjax {name}", f"mmjax {name} {usage}", does[0].upper() + does[1:] + ".", epilog)
-
-
-def _first(parser: Parser, words: list[str], name: str) -> tuple[str, list[str], bool]:
-    """The leading argument of a verb, what follows it, and whether its own help is wanted."""
-    wants_help = "-h" in words or "--help" in words
-    if not words or words[0].startswith("-"):
-        if wants_help:
-            parser.print_help()
-            sys.exit(0)
-        parser.error(f"{name} comes first; see `{parser.prog} --help`")
-    return words[0], [word for word in words[1:] if word not in ("-h", "--help")], wants_help
-
-
 def _train(words: list[str]) -> Options:
-    parser = _verb("train", "RECIPE.py [--workdir DIR] [--profile A:B] [--FIELD VALUE ...]", _TRAIN)
+    parser = verb("train", "RECIPE.py [--workdir DIR] [--profile A:B] [--FIELD VALUE ...]", _TRAIN)
     parser.add_argument("--workdir", metavar="DIR", help="the run folder, new or to go on in")
     parser.add_argument("--profile", metavar="A:B", help="record steps A to B with jax's profiler")
     _company(parser)
-    recipe, rest, wants_help = _first(parser, words, "RECIPE.py")
+    recipe, rest, wants_help = first(parser, words, "RECIPE.py")
     options, overrides = parser.parse_known_args(rest)
     window = None if options.profile is None else _window(options.profile, parser)
     given = vars(options) | {"profile": window}
@@ -209,7 +128,7 @@ def _train(words: list[str]) -> Options:
 
 def _closed(parser: Parser, words: list[str], name: str) -> tuple[str, Options]:
     """The first word and the flags of a verb that has no more flags than it says."""
-    what, rest, wants_help = _first(parser, words, name)
+    what, rest, wants_help = first(parser, words, name)
     if wants_help:
         parser.print_help()
         sys.exit(0)
@@ -235,9 +154,9 @@ def _window(text: str, parser: Parser) -> tuple[int, int]:
 
 
 def _show(words: list[str]) -> Options:
-    parser = _verb("show", "(RECIPE.py [--FIELD VALUE ...] | DIR) [--devices N]", _SHOW)
+    parser = verb("show", "(RECIPE.py [--FIELD VALUE ...] | DIR) [--devices N]", _SHOW)
     parser.add_argument("--devices", metavar="N", type=int, default=0, help="as on so many, which need not be here")
-    what, rest, wants_help = _first(parser, words, "RECIPE.py or DIR")
+    what, rest, wants_help = first(parser, words, "RECIPE.py or DIR")
     if wants_help and os.path.isdir(what):  # a run, whose fields are no flags
         parser.print_help()
         sys.exit(0)
@@ -257,11 +176,11 @@ def _mine(parser: Parser) -> None:
 
 
 def _fit(words: list[str]) -> Options:
-    parser = _verb("fit", "MANIFEST --label COLUMN [--workdir DIR] [--val FILE] [--FIELD VALUE ...]", _FIT)
+    parser = verb("fit", "MANIFEST --label COLUMN [--workdir DIR] [--val FILE] [--FIELD VALUE ...]", _FIT)
     _mine(parser)
     parser.add_argument("--workdir", metavar="DIR", help="the run folder, new or to go on in")
     _company(parser)
-    manifest, rest, wants_help = _first(parser, words, "MANIFEST")
+    manifest, rest, wants_help = first(parser, words, "MANIFEST")
     options, overrides = parser.parse_known_args(rest)
     if options.label is None and wants_help:
         parser.print_help()
@@ -280,14 +199,14 @@ def _fusions() -> str:
 
 def _compare(words: list[str]) -> Options:
     usage = "(RECIPE.py | MANIFEST --label COLUMN) [--seeds N] [--fusions A,B] [--FIELD VALUE ...]"
-    parser = _verb("compare", usage, _COMPARE + (_fusions() if "-h" in words or "--help" in words else ""))
+    parser = verb("compare", usage, _COMPARE + (_fusions() if "-h" in words or "--help" in words else ""))
     _mine(parser)
     parser.add_argument("--workdir", metavar="DIR", help="the comparison's folder, new or to go on in")
     parser.add_argument("--seeds", metavar="N", type=int, default=5, help="how often each model is trained (5)")
     parser.add_argument("--fusions", metavar="A,B", default="", help="names, parted by commas (all)")
     parser.add_argument("--head", metavar="NAME", default="", help="the head to compare by, where there are several")
     parser.add_argument("--evaluator", metavar="NAME", default="", help="where to measure, of several (the first)")
-    what, rest, wants_help = _first(parser, words, "RECIPE.py or MANIFEST")
+    what, rest, wants_help = first(parser, words, "RECIPE.py or MANIFEST")
     options, overrides = parser.parse_known_args(rest)
     recipe = what.endswith(".py")
     if wants_help and not recipe and options.label is None:
@@ -302,7 +221,7 @@ def _compare(words: list[str]) -> Options:
 
 
 def _pack(words: list[str]) -> Options:
-    parser = _verb("pack", "MANIFEST OUT [--label COLUMN] [--form decoded|files] [--rows N]", _PACK)
+    parser = verb("pack", "MANIFEST OUT [--label COLUMN] [--form decoded|files] [--rows N]", _PACK)
     parser.add_argument("out", metavar="OUT", help="a new folder or address, or one to go on in")
     parser.add_argument("--label", metavar="COLUMN", help="the column to learn")
     parser.add_argument("--form", metavar="FORM", default="decoded", help="decoded, or files: each as it is")
@@ -313,7 +232,7 @@ def _pack(words: list[str]) -> Options:
 
 
 def _evaluate(words: list[str]) -> Options:
-    parser = _verb("evaluate", "DIR --data MANIFEST [--where COLUMN=VALUE ...]", _EVALUATE)
+    parser = verb("evaluate", "DIR --data MANIFEST [--where COLUMN=VALUE ...]", _EVALUATE)
     parser.add_argument("--data", metavar="MANIFEST", help="what to measure on")
     parser.add_argument(
         "--where", metavar="COLUMN=VALUE", nargs="+", action="extend", default=[], help="only rows with these values"
@@ -325,66 +244,11 @@ def _evaluate(words: list[str]) -> Options:
     return Options(verb="evaluate", workdir=workdir, data=options.data, where=where)
 
 
-def _generate(words: list[str]) -> Options:
-    parser = _verb("generate", "DIR --prompt TEXT [--tokens N] [--temperature T] ...", _GENERATE)
-    parser.add_argument(
-        "--prompt", metavar="TEXT", action="append", default=[], help="what to continue; may be repeated"
-    )
-    parser.add_argument("--tokens", metavar="N", type=int, default=200, help="at most so many tokens (200)")
-    parser.add_argument("--temperature", metavar="T", type=float, default=0.8, help="0: always the likeliest (0.8)")
-    parser.add_argument("--top_k", metavar="K", type=int, default=0, help="among the likeliest K alone (all)")
-    parser.add_argument("--top_p", metavar="P", type=float, default=1.0, help="among the likeliest with this share (1)")
-    parser.add_argument("--min_p", metavar="P", type=float, default=0.0, help="none below this share of the best (0)")
-    parser.add_argument("--repetition", metavar="R", type=float, default=1.0, help="above 1: repeats less (1)")
-    parser.add_argument("--beams", metavar="N", type=int, default=0, help="search with so many beams instead")
-    parser.add_argument("--stop", metavar="TEXT", action="append", default=[], help="ends there; may be repeated")
-    parser.add_argument("--seed", metavar="N", type=int, default=0)
-    workdir, options = _closed(parser, words, "DIR")
-    if not options.prompt:
-        parser.error("--prompt TEXT is missing")
-    return Options(verb="generate", workdir=workdir, **vars(options))
-
-
-def _predict(words: list[str]) -> Options:
-    parser = _verb("predict", "DIR MANIFEST | DIR --MODALITY VALUE ...", _PREDICT)
-    workdir, rest, wants_help = _first(parser, words, "DIR")
-    return Options(verb="predict", workdir=workdir, rest=rest, help=wants_help)
-
-
-def predict_parser(modalities: Iterable[tuple[str, str, bool]]) -> Parser:
-    """The rest of ``predict`` once a run's modalities are known: (name, metavar, whether it takes several)."""
-    parser = _verb("predict", "DIR MANIFEST | DIR --MODALITY VALUE ...", _PREDICT)
-    parser.add_argument("manifest", metavar="MANIFEST", nargs="?", help="CSV, TSV, JSONL or Parquet")
-    parser.add_argument(
-        "--on_bad_row", metavar="WAY", default="stop", help="stop, or quarantine: its line tells the error instead"
-    )
-    group = parser.add_argument_group("modalities of this run")
-    for name, metavar, several in modalities:
-        if name == "help":  # as a flag it lists the modalities; it can be given in a manifest
-            parser.set_defaults(**{part(name): None})
-            continue
-        group.add_argument(f"--{name}", dest=part(name), metavar=metavar, nargs="+" if several else None)
-    return parser
-
-
-def part(modality: str) -> str:
-    """Where ``predict_parser`` keeps what was said of a modality, whatever its name."""
-    return f"part {modality}"
-
-
-def pair(text: str, parser: Parser, flag: str) -> tuple[str, str]:
-    """``COLUMN=VALUE`` in two."""
-    column, equals, value = text.partition("=")
-    if not column or not equals:
-        parser.error(f"{flag} wants COLUMN=VALUE, got {text!r}")
-    return column, value
-
-
 _READERS = {
     "train": _train,
     "evaluate": _evaluate,
-    "predict": _predict,
-    "generate": _generate,
+    "predict": given.predict,
+    "generate": given.generate,
     "fit": _fit,
     "compare": _compare,
     "pack": _pack,

@@ -1,6 +1,6 @@
 """Lists and tables that the command shows to people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -26,9 +26,9 @@ def flags(experiment: Any, *, about: str) -> RenderableType:
     return Group(Text(about), Text(), out)
 
 
-def modalities(schema: Any) -> Iterator[tuple[str, str, bool]]:
+def modalities(fields: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
     """How each modality of a run is given on the command line: name, metavar, whether it takes several words."""
-    for name, field in schema.inputs.items():
+    for name, field in fields.items():
         several = field.kind == "table" or (field.kind == "prompt" and len(field.asked) > 1)
         yield name, "COLUMN=VALUE" if several else "TEXT" if field.kind in ("text", "prompt") else "FILE", several
 

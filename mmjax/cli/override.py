@@ -15,7 +15,7 @@ from typing import Any
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec
 
-from mmjax.cli import grammar
+from mmjax.cli.parser import unknown
 from mmjax.core import UserError, plain
 
 
@@ -45,7 +45,7 @@ def apply(value: Any, words: list[str], *, prog: str) -> Any:
     for word in words:
         name = word.split("=", 1)[0]
         if name.startswith("--") and name.replace("-", "_") not in {flag.replace("-", "_") for flag in known}:
-            raise UserError(grammar.unknown(word, sorted(known), prog=prog))
+            raise UserError(unknown(word, sorted(known), prog=prog))
     registry = ConstructorRegistry()
     registry.struct_rule(_rule)
     told = io.StringIO()

@@ -12,7 +12,8 @@ import jax
 from rich.console import Console
 
 import mmjax
-from mmjax.cli import grammar, listing, override, recipe
+from mmjax.cli import given, listing, override, recipe
+from mmjax.cli.parser import complain
 from mmjax.core import UserError
 from mmjax.train import cluster, report
 from mmjax.train.folder import Folder
@@ -62,7 +63,7 @@ def compare(options: Options) -> int:
             evaluator=options.evaluator,
         )
     except mmjax.train.Interrupted as stop:
-        grammar.complain(str(stop))
+        complain(str(stop))
         return stop.status
     _say(found)
     return 0
@@ -85,10 +86,10 @@ def _trained(experiment: mmjax.train.Experiment, workdir: str, *, profile: tuple
     try:
         result = mmjax.train(experiment, workdir=workdir, profile=profile)
     except mmjax.train.Interrupted as stop:
-        grammar.complain(str(stop))
+        complain(str(stop))
         return stop.status
     except FloatingPointError as error:
-        grammar.complain(str(error))
+        complain(str(error))
         return 1
     if jax.process_index() > 0:  # the first one speaks for all
         return 0
@@ -111,7 +112,7 @@ def evaluate(options: Options) -> int:
     data = mmjax.datasets.Manifest(options.data, where=options.where)
     data = mmjax.datasets.Records(options.data) if packed else data
     data = mmjax.datasets.Texts(options.data) if options.data.endswith(".txt") else data
-    found = mmjax.evaluate(options.workdir, data, tell=grammar.complain)
+    found = mmjax.evaluate(options.workdir, data, tell=complain)
     _show(*report.evaluation(options.data, found))
     _say(found)
     return 0
@@ -120,24 +121,21 @@ def evaluate(options: Options) -> int:
 def predict(options: Options) -> int:
     """One line of JSON for each row of a manifest, or for the one example that is given by its parts."""
     schema = Folder(Path(options.workdir)).schema()
-    parser = grammar.predict_parser(listing.modalities(schema))
+    modalities = list(listing.modalities(schema.inputs))
+    parser = given.predict_parser(modalities)
     if options.help:
         parser.print_help()
         return 0
-    given, words = parser.parse_known_args(options.rest)
+    said, words = parser.parse_known_args(options.rest)
     if words:
         parser.unknown(words)
-    parts = {name: getattr(given, grammar.part(name)) for name in schema.inputs}
-    parts = {name: value for name, value in parts.items() if value is not None}
-    if bool(parts) == bool(given.manifest):
+    parts = {name: values[-1] for name, values in given.parts(said, modalities, parser).items()}
+    if bool(parts) == bool(said.manifest):
         both = "not both" if parts else f"such as --{next(iter(schema.inputs))}"
         raise UserError(f"predict wants either a MANIFEST or the parts of one example, {both}")
-    for name, value in parts.items():
-        if isinstance(value, list):
-            parts[name] = dict(grammar.pair(text, parser, f"--{name}") for text in value)
-    predictor = mmjax.predict.Predictor.load(options.workdir, tell=grammar.complain)
-    what = [given.manifest] if given.manifest else []
-    for record in predictor(*what, on_bad_row=given.on_bad_row, **parts):
+    predictor = mmjax.predict.Predictor.load(options.workdir, tell=complain)
+    what = [said.manifest] if said.manifest else []
+    for record in predictor(*what, on_bad_row=said.on_bad_row, **parts):
         _say(record)
     return 0
 
@@ -145,21 +143,33 @@ def predict(options: Options) -> int:
 def generate(options: Options) -> int:
     """Continue texts, and show how while it goes."""
     generator = mmjax.generate.Generator.load(options.workdir)
+    modalities = list(listing.modalities(generator.fields))
+    parser = given.generate_parser(modalities)
+    if options.help:
+        parser.print_help()
+        return 0
+    said, words = parser.parse_known_args(options.rest)
+    if words:
+        parser.unknown(words)
+    parts = given.parts(said, modalities, parser)
+    prompts = said.prompt or [""] * max(map(len, parts.values()), default=0)
+    if not prompts:
+        parser.error("--prompt TEXT is missing")
     names = [field.name for field in dataclasses.fields(mmjax.generate.Choice)]
-    how = mmjax.generate.Choice(**{name: getattr(options, name) for name in names})
+    how = mmjax.generate.Choice(**{name: getattr(said, name) for name in names})
 
     def tell(_: int, piece: str) -> None:
         print(piece, end="", file=sys.stderr, flush=True)
 
-    alone = len(options.prompt) == 1
+    alone = len(prompts) == 1
     if alone:
-        tell(0, options.prompt[0])
-    asked = {"tokens": options.tokens, "stop": options.stop, "beams": options.beams, "seed": options.seed}
-    found = generator(options.prompt, how=how, tell=tell if alone else None, **asked)
+        tell(0, prompts[0])
+    asked = {"tokens": said.tokens, "stop": said.stop, "beams": said.beams, "seed": said.seed}
+    found = generator(prompts, how=how, tell=tell if alone else None, given=parts, **asked)
     if alone:
         tell(0, "\n")
-    for said in found:
-        _say(dataclasses.asdict(said))
+    for one in found:
+        _say(dataclasses.asdict(one))
     return 0
 
 

@@ -7,6 +7,7 @@ tokenizers   texts to numbers
 transforms   what training does to an example
 schema       all fields of a data set, fitted
 examples     rows read by a schema
+given        one example by its parts
 order        which example stands where in an endless stream
 joined       several data sets as one
 packing      which examples share a row

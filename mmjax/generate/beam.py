@@ -1,6 +1,6 @@
 """Beam search: the continuation whose words are likeliest together, as far as so many beams can see."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,14 +21,16 @@ class Beams:
         self.decoder, self.count, self.penalty = decoder, count, penalty
         self._start, self._grow = jax.jit(self._started), jax.jit(self._grown)
 
-    def __call__(self, prompt: Sequence[int], *, tokens: int, end: int | None) -> list[int]:
-        """The best continuation of at most ``tokens`` words, its end left out."""
+    def __call__(
+        self, prompt: Sequence[int], *, tokens: int, end: int | None, inputs: Mapping[str, Signal] | None = None
+    ) -> list[int]:
+        """The best continuation of at most ``tokens`` words, its end left out. inputs: as of ``Decoder.begin``."""
         if not 1 <= len(prompt) <= self.decoder.slots:
             raise UserError(f"prompts must have 1 to {self.decoder.slots} tokens, not {len(prompt)}")
         limit = min(tokens, self.decoder.slots - len(prompt) + 1)
         ids = np.zeros((1, self.decoder.bucket(len(prompt))), np.int32)
         ids[0, : len(prompt)] = prompt
-        found, kept = self._start(self.decoder.weights, ids, np.array([len(prompt)], np.int32))
+        found, kept = self._start(self.decoder.weights, ids, np.array([len(prompt)], np.int32), dict(inputs or {}))
         running: list[list[int]] = [[]]
         finished: list[tuple[float, list[int]]] = []
         for length in range(1, limit + 1):
@@ -57,9 +59,9 @@ class Beams:
         ended = sorted((score for score, _ in finished), reverse=True)[: self.count]
         return len(ended) == self.count and best <= ended[-1]
 
-    def _started(self, weights: Any, ids: Any, lengths: Any) -> Any:
+    def _started(self, weights: Any, ids: Any, lengths: Any, inputs: Any) -> Any:
         signal = Signal(ids, jnp.arange(ids.shape[1]) < lengths[:, None])
-        logits, kept = self.decoder.read(weights, {}, signal, lengths - 1)
+        logits, kept = self.decoder.read(weights, {}, signal, lengths - 1, inputs)
         return self._best(jnp.zeros(1), logits), kept
 
     def _grown(self, weights: Any, kept: Any, step: dict[str, Any]) -> Any:

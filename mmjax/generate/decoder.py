@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mmjax.core import Factored, Signal, UserError
+from mmjax.core import Signal, UserError
 from mmjax.generate import choice
 from mmjax.generate.choice import Choice, Kind
 
@@ -18,8 +18,10 @@ _SHORTEST = 16  # tokens of the smallest bucket
 class Decoder:
     """A GPT's weights and its compiled functions. ``slots``: how many tokens a row may have, prompt and all.
 
-    The model has ``embedded`` and ``continued`` as ``decoders.GPT``. A row is continued in the same way whatever other
-    rows there are: what is drawn for it depends on the seed, its place among the rows and how many words it was given.
+    The model is called as ``decoders.GPT``, or as ``decoders.Talker`` with ``inputs`` that go with the prompts: these
+    are read once, with them, and the cache has all that later words may look at. A row is continued in the same way
+    whatever other rows there are: what is drawn for it depends on the seed, its place among the rows and how many words
+    it was given.
     """
 
     def __init__(self, model: Any, weights: Mapping[str, Any], *, slots: int = 0):
@@ -38,10 +40,14 @@ class Decoder:
             size *= 2
         return min(size, self.slots)
 
-    def begin(self, prompts: Sequence[Sequence[int]], how: Choice, *, seed: int = 0, said: int = 0) -> dict[str, Any]:
+    def begin(
+        self, prompts: Sequence[Sequence[int]], how: Choice, *, seed: int = 0, said: int = 0,
+        inputs: Mapping[str, Signal] | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
         """The state after the prompts, whose ``ids`` are each row's next word. Raises UserError for an empty prompt.
 
-        said: how many words were drawn before, where a text that outgrew the slots begins anew.
+        said: how many words were drawn before, where a text that outgrew the slots begins anew. inputs: other
+        modalities, a row for each prompt.
         """
         lengths = np.array([len(prompt) for prompt in prompts], np.int32)
         if not len(lengths) or lengths.min() < 1 or lengths.max() > self.slots:
@@ -50,6 +56,7 @@ class Decoder:
         for row, prompt in zip(ids, prompts, strict=True):
             row[: len(prompt)] = prompt
         given = {"ids": ids, "lengths": lengths, "said": np.int32(said), "seed": np.uint32(seed)}
+        given["inputs"] = dict(inputs or {})
         return self._prefill(self.weights, given, how.numbers(), kind=how.kind)
 
     def step(self, state: dict[str, Any], how: Choice) -> dict[str, Any]:
@@ -60,14 +67,14 @@ class Decoder:
         """How many programs were compiled so far."""
         return self._prefill._cache_size() + self._step._cache_size()  # pyright: ignore[reportAttributeAccessIssue]
 
-    def read(self, weights: Any, kept: Any, signal: Signal, last: Any) -> tuple[Any, Any]:
+    def read(
+        self, weights: Any, kept: Any, signal: Signal, last: Any, inputs: Mapping[str, Signal] | None = None
+    ) -> tuple[Any, Any]:
         """Logits ``b k`` after each row's token number ``last``, and the cache with these tokens in it."""
-
-        def forward(module: Any, signal: Signal) -> Factored:
-            tokens = module.embedded(signal, train=False)
-            return module.continued(tokens, train=False, slots=self.slots).heads[module.head]
-
-        said, kept = self.model.apply({**weights, **kept}, signal, method=forward, mutable=["cache"])
+        everything = {**(inputs or {}), self.model.stream: signal}
+        own = {"train": False, "slots": self.slots, "mutable": ["cache"]}
+        out, kept = self.model.apply({**weights, **kept}, everything, **own)
+        said = out.heads[self.model.head]
         features = jnp.take_along_axis(said.features, last[:, None, None], axis=1)[:, 0]
         kernel = said.kernel.astype(features.dtype)
         return jnp.einsum("bd,dk->bk", features, kernel, preferred_element_type=jnp.float32), kept
@@ -75,11 +82,11 @@ class Decoder:
     def _prefilled(self, weights: Any, given: dict[str, Any], numbers: dict[str, Any], kind: Kind) -> dict[str, Any]:
         ids, lengths = given["ids"], given["lengths"]
         mask = jnp.arange(ids.shape[1]) < lengths[:, None]
-        logits, kept = self.read(weights, {}, Signal(ids, mask), lengths - 1)
+        logits, kept = self.read(weights, {}, Signal(ids, mask), lengths - 1, given["inputs"])
         seen = None
         if kind.remembers:
             rows = jnp.arange(len(ids))[:, None]
-            words = jnp.where(mask, ids, logits.shape[1])  # padding is no word
+            words = jnp.where(mask & (ids >= 0), ids, logits.shape[1])  # padding is no word, nor is a place
             seen = jnp.zeros(logits.shape, bool).at[rows, words].set(True, mode="drop")
         state = {"kept": kept, "positions": lengths, "said": given["said"], "seed": given["seed"], "seen": seen}
         return self._with_word(state, logits, numbers, kind)

@@ -2,13 +2,16 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
-from mmjax.core import UserError
+from mmjax.core import Signal, UserError
+from mmjax.data import given as parts
+from mmjax.data.fields.field import Field
 from mmjax.generate.beam import Beams
 from mmjax.generate.choice import Choice
 from mmjax.generate.decoder import Decoder
@@ -28,14 +31,22 @@ class Said:
 
 
 class Generator:
-    """A trained GPT with its tokenizer.
+    """A trained GPT, or a model that talks about other things, with its tokenizer.
 
     Called with one prompt or several, of any lengths, it continues them all at once. The cache of keys and values has
-    ``slots`` places a row (0: the model's context). A text that outgrows them goes on from its own last half.
+    ``slots`` places a row (0: the model's context). A text that outgrows them goes on from its own last half; beside
+    other things it ends there, as these stood at its beginning.
+
+    fields: those of the other modalities, by name. prompted: how a prompt becomes ids, where the tokenizer alone does
+    not tell, as with a template (``fields.Prompt``).
     """
 
-    def __init__(self, model: Any, weights: Any, tokenizer: Any, *, slots: int = 0):
+    def __init__(
+        self, model: Any, weights: Any, tokenizer: Any, *, slots: int = 0, fields: Mapping[str, Field] | None = None,
+        prompted: Callable[[str], np.ndarray] | None = None,
+    ):  # fmt: skip
         self.tokenizer, self.decoder = tokenizer, Decoder(model, weights, slots=slots)
+        self.fields, self._prompted = dict(fields or {}), prompted or tokenizer.encode
         self._beams: dict[int, Beams] = {}
 
     @classmethod
@@ -46,30 +57,35 @@ class Generator:
         field = schema.inputs.get(getattr(model, "stream", ""))
         if not hasattr(model, "continued") or not hasattr(field, "tokenizer"):
             raise UserError(f"{workdir} is no run of a model that continues texts; use `mmjax predict`")
-        return cls(model, folder.weights(), field.tokenizer, slots=slots)
+        others = {name: other for name, other in schema.inputs.items() if name != model.stream}
+        prompted = getattr(field, "prompted", None)
+        return cls(model, folder.weights(), field.tokenizer, slots=slots, fields=others, prompted=prompted)
 
     def __call__(
         self, prompts: str | Sequence[str], *, tokens: int = 200, how: Choice | None = None, stop: Sequence[str] = (),
         beams: int = 0, seed: int = 0, tell: Callable[[int, str], None] | None = None,
+        given: Mapping[str, Any] | None = None,
     ) -> list[Said]:  # fmt: skip
         """Continuations of at most ``tokens`` tokens, in the order of the prompts.
 
+        given: by modality what goes with all prompts, as a path or cells by column, or a list with one for each.
         stop: strings at the first of which a text ends. beams: search with so many, instead of choosing by ``how``.
         tell: called with a prompt's number and each piece of its text as soon as it is sure.
         """
         prompts = [prompts] if isinstance(prompts, str) else list(prompts)
         if tokens < 1 or any(not text for text in stop):
             raise UserError(f"tokens={tokens} must be 1 or more, and no stop string empty")
-        given = [self._encoded(prompt) for prompt in prompts]
+        ids, inputs = [self._encoded(prompt) for prompt in prompts], self._inputs(given or {}, len(prompts))
         rows = [_Row(i, self.tokenizer, stop, tell) for i in range(len(prompts))]
         if beams:
             search = self._beams.setdefault(beams, Beams(self.decoder, beams))
-            for prompt, row in zip(given, rows, strict=True):
-                found = search(prompt, tokens=tokens, end=self.tokenizer.end)
+            for i, (prompt, row) in enumerate(zip(ids, rows, strict=True)):
+                own = jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], inputs)
+                found = search(prompt, tokens=tokens, end=self.tokenizer.end, inputs=own)
                 for word in found if len(found) == tokens else [*found, self.tokenizer.end]:
                     row.add(word)
         else:
-            self._continue(given, rows, tokens, how or Choice(), seed)
+            self._continue(ids, inputs, rows, tokens, how or Choice(), seed)
         return [
             Said(prompt, row.finish(), len(row.ids), row.ended or "length")
             for prompt, row in zip(prompts, rows, strict=True)
@@ -79,7 +95,7 @@ class Generator:
         """Compile what any prompt may need, for so many rows; how many programs there are."""
         length = 1
         while True:
-            state = self.decoder.begin([[0] * length] * rows, how or Choice())
+            state = self.decoder.begin([[0] * length] * rows, how or Choice(), inputs=self._inputs({}, rows))
             if self.decoder.bucket(length) == self.decoder.slots:
                 break
             length = self.decoder.bucket(length) + 1
@@ -88,12 +104,26 @@ class Generator:
 
     def _encoded(self, prompt: str) -> list[int]:
         """Its ids, of which the last fit the slots; an empty prompt is the end of the text before."""
-        ids = self.tokenizer.encode(prompt).tolist() or [self.tokenizer.end]
+        ids = self._prompted(prompt).tolist() or [self.tokenizer.end]
+        if self.fields and len(ids) > self.decoder.slots:
+            raise UserError(f"a prompt of {len(ids)} tokens does not fit the model's context of {self.decoder.slots}")
         return ids[-self.decoder.slots :]
 
-    def _continue(self, given: list[list[int]], rows: list["_Row"], tokens: int, how: Choice, seed: int) -> None:
-        texts = [list(ids) for ids in given]
-        state = self.decoder.begin(texts, how, seed=seed)
+    def _inputs(self, given: Mapping[str, Any], prompts: int) -> dict[str, Signal]:
+        """The other modalities of each prompt; what is not given is masked."""
+        each = {}
+        for name, values in given.items():
+            each[name] = list(values) if isinstance(values, list | tuple) else [values]
+            if len(each[name]) not in (1, prompts):
+                found = f"{name} is given {len(each[name])} times for {prompts} prompts"
+                raise UserError(f"{found}; give it once, or once for each")
+        own = [{name: values[i % len(values)] for name, values in each.items()} for i in range(prompts)]
+        return parts.signals(self.fields, [parts.row(self.fields, one) for one in own])
+
+    def _continue(
+        self, texts: list[list[int]], inputs: Any, rows: list["_Row"], tokens: int, how: Choice, seed: int
+    ) -> None:
+        state = self.decoder.begin(texts, how, seed=seed, inputs=inputs)
         held = max(map(len, texts))  # slots taken in the fullest row
         for said in range(1, tokens + 1):
             for row, text, word in zip(rows, texts, np.asarray(state["ids"]).tolist(), strict=True):
@@ -103,6 +133,8 @@ class Generator:
                 return
             if held < self.decoder.slots:
                 state, held = self.decoder.step(state, how), held + 1
+            elif self.fields:
+                return
             else:
                 texts = [text[-max(1, self.decoder.slots // 2) :] for text in texts]
                 state = self.decoder.begin(texts, how, seed=seed, said=said)

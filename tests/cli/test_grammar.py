@@ -7,7 +7,7 @@ import time
 import pytest
 
 from mmjax import __version__, cli
-from mmjax.cli import grammar
+from mmjax.cli import given, grammar
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
@@ -88,9 +88,10 @@ def test_help_is_quick():
 
 
 def test_a_modality_called_help_leaves_help_what_it_is():
-    parser = grammar.predict_parser([("help", "TEXT", False), ("note", "TEXT", False)])
-    given = parser.parse_args(["--note", "words"])
-    assert getattr(given, grammar.part("help")) is None and getattr(given, grammar.part("note")) == "words"
+    modalities = [("help", "TEXT", False), ("note", "TEXT", False)]
+    for parser in (given.predict_parser(modalities), given.generate_parser(modalities)):
+        said = parser.parse_args(["--note", "words"])
+        assert given.parts(said, modalities, parser) == {"note": ["words"]}
 
 
 def test_help_of_a_run_is_that_of_the_verb(tmp_path, capsys):
@@ -99,7 +100,9 @@ def test_help_of_a_run_is_that_of_the_verb(tmp_path, capsys):
 
 
 def test_a_modality_may_have_any_name():
-    parser = grammar.predict_parser([("x-ray", "FILE", False), ("manifest", "TEXT", False)])
-    given = parser.parse_args(["--x-ray", "a.png", "--manifest", "words"])
-    assert getattr(given, grammar.part("x-ray")) == "a.png"
-    assert getattr(given, grammar.part("manifest")) == "words" and given.manifest is None
+    modalities = [("x-ray", "FILE", False), ("manifest", "TEXT", False), ("table", "COLUMN=VALUE", True)]
+    parser = given.predict_parser(modalities)
+    said = parser.parse_args(["--x-ray", "a.png", "--manifest", "words", "--table", "a=1", "b=2"])
+    found = given.parts(said, modalities, parser)
+    assert found == {"x-ray": ["a.png"], "manifest": ["words"], "table": [{"a": "1", "b": "2"}]}
+    assert said.manifest is None

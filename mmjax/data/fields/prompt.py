@@ -115,7 +115,7 @@ class Prompt:
         lists = [dataclasses.replace(row, cells={**row.cells, several[0]: one}) for one in cells[several[0]]]
         return tuple(_filled(self.answer, one) for one in lists) or None
 
-    def read(self, row: Row) -> np.ndarray | None:
+    def read(self, row: Row) -> np.ndarray:
         """``n 2``: ids, and which are of the answer (1)."""
         tokenizer = self._marked
         texts = iter(self._texts(row))
@@ -128,6 +128,22 @@ class Prompt:
         reply = np.zeros(0, np.int32) if answers is None else np.append(tokenizer.plain(answers[0]), tokenizer.end)
         ids = np.concatenate([prompt, reply]).astype(np.int32)
         return np.stack([ids, (np.arange(len(ids)) >= len(prompt)).astype(np.int32)], axis=1)
+
+    def prompted(self, text: str) -> np.ndarray:
+        """Ids of a prompt that a person wrote.
+
+        It is the cell of the template's one column, or follows a template without any. With marks of its own, or where
+        the template has several columns, it is the whole prompt.
+        """
+        tokenizer, template = self._marked, self.asking()
+        if len(self.asked) > 1 or any(f"<{name}>" in text for name in self.places):
+            ids = tokenizer.encode(text)
+        elif self.asked:
+            ids = template.read(Row({self.asked[0]: text}, "the prompt", 1))[:, 0]
+        else:
+            begun = template.read(Row({}, "the prompt", 1))[:, 0]
+            ids = np.concatenate([begun, tokenizer.plain(text)])
+        return ids if len(ids) else np.array([tokenizer.end], np.int32)
 
     def batch(self, examples: Sequence[np.ndarray | None] | np.ndarray) -> Signal:
         ids, kinds = self.together(examples)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mmjax
-from mmjax import decoders
+from mmjax import datasets, decoders
 from mmjax.cli import recipe
 from mmjax.core import plain
 from mmjax.data.datasets.fold import Fold
@@ -45,6 +45,9 @@ def test_recipe_runs_and_its_folder_answers(path, tmp_path, monkeypatch):
         evaluators = {name: some_of(evaluator) for name, evaluator in evaluators.items()}
     elif isinstance(model, decoders.Talker):  # its answers are asked for word by word
         evaluators = {name: few_of(evaluator) for name, evaluator in evaluators.items()}
+    evaluators = {
+        name: probed(evaluator) if evaluator.reference else evaluator for name, evaluator in evaluators.items()
+    }
     data = dataclasses.replace(experiment.data, batch=batch)
     if isinstance(data, Strung):  # of which there are as many strings as one likes
         data = dataclasses.replace(data, rows=64)
@@ -102,6 +105,13 @@ def few_of(evaluator):
 def some_of(evaluator):
     """The evaluator over a few strings."""
     return dataclasses.replace(evaluator, data=dataclasses.replace(evaluator.data, rows=16, batch=16))
+
+
+def probed(evaluator):
+    """The evaluator with a twentieth of its rows, and of those that its probes learn from."""
+    fold = datasets.Fold(20, held_out=True, evenly=evaluator.data.label)
+    data, reference = (dataclasses.replace(rows, fold=fold) for rows in (evaluator.data, evaluator.reference))
+    return dataclasses.replace(evaluator, data=data, reference=reference)
 
 
 def end_of(evaluator):

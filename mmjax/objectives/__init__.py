@@ -5,6 +5,7 @@ from mmjax.objectives.blend import Progress, blended
 from mmjax.objectives.contrastive import Contrastive
 from mmjax.objectives.ctc import CTC
 from mmjax.objectives.experts import Experts
+from mmjax.objectives.joint import BarlowTwins, DeepCCA, SimCLR, VICReg
 from mmjax.objectives.policy import Policy, SelfCritical, Values
 from mmjax.objectives.preference import Preference, Ranking
 from mmjax.objectives.supervised import AbsoluteError, BinaryCrossEntropy, CrossEntropy, SquaredError
@@ -12,16 +13,20 @@ from mmjax.objectives.supervised import AbsoluteError, BinaryCrossEntropy, Cross
 __all__ = [
     "CTC",
     "AbsoluteError",
+    "BarlowTwins",
     "BinaryCrossEntropy",
     "Contrastive",
     "CrossEntropy",
+    "DeepCCA",
     "Experts",
     "Policy",
     "Preference",
     "Progress",
     "Ranking",
     "SelfCritical",
+    "SimCLR",
     "SquaredError",
+    "VICReg",
     "Values",
     "advantage",
     "blended",

@@ -1,6 +1,7 @@
 """Contrastive losses against the dense formula in float64: value, gradients, masks; on eight devices as on one."""
 
 import itertools
+import json
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmjax import objectives
-from mmjax.core import Batch, Outputs, Signal, Tokens, UserError
+from mmjax.core import Batch, Outputs, Signal, Tokens, UserError, plain
 from mmjax.train import Mesh, across, sharding
 
 ROWS, WIDTH, NAMES = 16, 5, ("image", "sound", "text")
@@ -93,6 +94,11 @@ def test_masked_rows_may_hold_anything_and_one_alone_is_finite():
     for kept in (0, 1):
         value, slopes = gradient(spoilt, MASK & (np.arange(ROWS)[:, None] < kept))
         assert value == 0 and not np.any(slopes)
+
+
+def test_comparing_objectives_survive_json():
+    for value in (objectives.Contrastive(streams=("a", "b"), hard=0.5), objectives.VICReg(), objectives.SimCLR()):
+        assert plain.from_plain(json.loads(json.dumps(plain.to_plain(value)))) == value
 
 
 def test_what_cannot_be_compared_is_said():

@@ -157,8 +157,8 @@ def _over_pairs(loss: Loss, streams: Sequence[str], outputs: Outputs, batch: Bat
     for one, other in itertools.combinations(sorted(found), 2):
         mask = found[one].mask & found[other].mask
         exact = jnp.promote_types(found[one].values.dtype, jnp.float32)
-        sides = (masks.zeroed(found[name].values, mask).astype(exact) for name in (one, other))
-        total += loss(*sides, mask) * jnp.sum(mask)
+        first, second = (masks.zeroed(found[name].values, mask).astype(exact) for name in (one, other))
+        total += loss(first, second, mask) * jnp.sum(mask)
         here = [masks.present(batch.inputs[name].mask) for name in (one, other) if name in batch.inputs]
         count += jnp.sum(jnp.stack(here).all(axis=0) if here else mask, dtype=jnp.float32)
     return Mean(total.astype(jnp.float32), count)

@@ -94,6 +94,10 @@ def test_recipe_runs_and_its_folder_answers(path, tmp_path, monkeypatch):
                 assert 0 < head["probability"] <= 1
                 continue
             assert head["probability"] == pytest.approx(max(head["probabilities"].values()))
+    if isinstance(experiment.model, decoders.Talker) and isinstance(experiment.data, Strung):
+        speak = mmjax.generate.Generator.load(tmp_path / "run")
+        (said,) = speak("", tokens=3, given={"audio": [cells[0]["audio"]]})
+        assert said.tokens == 3 or said.ended == "end"
 
 
 def few_of(evaluator):

@@ -55,7 +55,7 @@ class Generator:
         folder = Folder(Path(workdir), allow)
         model, schema = folder.experiment().model, folder.schema()
         field = schema.inputs.get(getattr(model, "stream", ""))
-        if not hasattr(model, "continued") or not hasattr(field, "tokenizer"):
+        if not hasattr(field, "tokenizer"):  # of a model without words of its own there is no such field
             raise UserError(f"{workdir} is no run of a model that continues texts; use `mmjax predict`")
         others = {name: other for name, other in schema.inputs.items() if name != model.stream}
         prompted = getattr(field, "prompted", None)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmjax import metrics, zoo
+from mmjax import generate, metrics, zoo
 from mmjax.core import Signal, UserError
 from mmjax.zoo import whisper
 from tools.golden import weight
@@ -54,6 +54,19 @@ def test_logits_and_greedy_words_are_transformers_own(released):
     own = {"stream": "text", "head": "next", "tokens": 12, "end": -1}
     said, _ = jax.jit(lambda inputs: metrics.replies(apply, inputs, **own))({"audio": sound, "text": asked})
     assert np.array_equal(said, arrays["said"])
+
+
+def test_what_a_cache_continues_is_the_same(released):
+    arrays, tensors = released
+    params, _ = whisper.adopt(tensors, TINY)
+    sound = Signal(jnp.asarray(arrays["frames"]), jnp.ones((3, 22), bool))
+    decoder, how = generate.Decoder(TINY, {"params": params}), generate.Choice(temperature=0.0)
+    state = decoder.begin(arrays["ids"][:, :2].tolist(), how, inputs={"audio": sound})
+    said = []
+    for _ in range(12):
+        said.append(np.asarray(state["ids"]))
+        state = decoder.step(state, how)
+    assert np.array_equal(np.stack(said, axis=1), arrays["said"])
 
 
 def test_weights_go_back_as_they_came(released):

@@ -165,7 +165,7 @@ def _entries(
     def add(name: str, kind: str, model: Any, data: Opened, val: Opened, subsets: Sequence[tuple[str, ...]]) -> None:
         # Only what the comparison reads is measured, and that once, at the end.
         evaluators = {"val": Evaluator(val, {head: metrics.Classification(target, head)})}
-        answered = {n: o for n, o in experiment.objectives.items() if (o.head or o.target) in model.heads}
+        answered = {n: o for n, o in experiment.objectives.items() if _asked(o) <= set(model.heads)}
         balance = experiment.balance if kind == "fusion" else None
         changed = dataclasses.replace(
             experiment, model=model, data=data, evaluators=evaluators, objectives=answered, balance=balance
@@ -221,3 +221,9 @@ def _head(experiment: Experiment, schema: Any, name: str) -> tuple[str, str]:
         raise UserError(f"compare wants a head with one class a row ({told})")
     found = _chosen(name, fitting, "head of one class a row")
     return found, fitting[found]
+
+
+def _asked(objective: Any) -> set[str]:
+    """The heads that an objective reads, and a name that no head has where it reads none."""
+    own = getattr(objective, "head", None) or getattr(objective, "target", None)
+    return {str(own), getattr(objective, "teacher", str(own))}

@@ -4,6 +4,7 @@ from mmjax.objectives import advantage, chunked, likelihood
 from mmjax.objectives.blend import Progress, blended
 from mmjax.objectives.contrastive import Contrastive
 from mmjax.objectives.ctc import CTC
+from mmjax.objectives.distillation import Distillation
 from mmjax.objectives.experts import Experts
 from mmjax.objectives.joint import BarlowTwins, DeepCCA, SimCLR, VICReg
 from mmjax.objectives.policy import Policy, SelfCritical, Values
@@ -18,6 +19,7 @@ __all__ = [
     "Contrastive",
     "CrossEntropy",
     "DeepCCA",
+    "Distillation",
     "Experts",
     "Policy",
     "Preference",

@@ -38,8 +38,9 @@ def test_recipe_runs_and_its_folder_answers(path, tmp_path, monkeypatch):
     optim = dataclasses.replace(experiment.optim, warmup=0)
     batch = -(-experiment.data.batch // 8) * 8  # of which each of the tests' devices has a part
     model, evaluators = experiment.model, experiment.evaluators
-    if hasattr(model, "continued"):  # a GPT, whose layers are alike and whose rows are long and many
-        model, batch = model.clone(depth=1), 8
+    if isinstance(model, decoders.GPT | decoders.Valued):  # whose layers are alike and whose rows are long and many
+        shallow = {"decoder": model.decoder.clone(depth=1)} if isinstance(model, decoders.Valued) else {"depth": 1}
+        model, batch = model.clone(**shallow), 8
         evaluators = {name: end_of(evaluator) for name, evaluator in evaluators.items()}
     if any(isinstance(evaluator.data, Strung) for evaluator in evaluators.values()):
         evaluators = {name: some_of(evaluator) for name, evaluator in evaluators.items()}
@@ -65,6 +66,9 @@ def test_recipe_runs_and_its_folder_answers(path, tmp_path, monkeypatch):
                 assert 0 <= found["exact_match"]["low"] <= found["exact_match"]["high"] <= 1
                 assert found["count"] == evaluation["count"] and found.get("majority", {"answer": "none"})["answer"]
                 continue
+            if "preferred" in found:  # of answers that are rewarded
+                assert 0 <= found["preferred"]["low"] <= found["preferred"]["high"] <= 1
+                continue
             if "recall_at_1" in found:
                 assert 0 <= found["recall_at_1"]["value"] <= found["recall_at_10"]["value"] <= 1
                 continue
@@ -77,7 +81,7 @@ def test_recipe_runs_and_its_folder_answers(path, tmp_path, monkeypatch):
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["step"] == 2 and (tmp_path / "run" / "report.html").stat().st_size > 10_000
 
-    if hasattr(experiment.model, "continued"):
+    if isinstance(experiment.model, decoders.GPT | decoders.Valued):
         (said,) = mmjax.generate.Generator.load(tmp_path / "run")("KING:", tokens=5)
         assert said.tokens == 5 or said.ended == "end"
         return
@@ -102,7 +106,8 @@ def test_recipe_runs_and_its_folder_answers(path, tmp_path, monkeypatch):
 
 def few_of(evaluator):
     """The evaluator over a fortieth of its rows."""
-    data = dataclasses.replace(evaluator.data, fold=Fold(count=40, held_out=True), batch=16)
+    fold = {"fold": Fold(count=40, held_out=True)} if hasattr(evaluator.data, "fold") else {}
+    data = dataclasses.replace(evaluator.data, **fold, batch=16)
     return dataclasses.replace(evaluator, data=data)
 
 

@@ -40,7 +40,8 @@ class Judge:
         return np.array([self.reward(*one) for one in given], np.float32)
 
     def _texts(self, rows: Signal) -> list[str]:
-        real = np.asarray(rows.mask) & (np.asarray(rows.values) >= 0) & (np.asarray(rows.values) != self.end)
+        ids = np.asarray(rows.values)  # of places and of entries that no word has, too
+        real = np.asarray(rows.mask) & (ids >= 0) & (ids < self.tokenizer.size) & (ids != self.end)
         return [self.tokenizer.decode(ids[own].tolist()) for ids, own in zip(rows.values, real, strict=True)]
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Int
 from mmjax.core import Batch, Signal
 from mmjax.generate import choice
 from mmjax.generate.choice import Choice
+from mmjax.generate.decoder import Decoder
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Sampler:
         text = inputs[self.model.stream]
         others = {name: signal for name, signal in inputs.items() if name != self.model.stream}
         lengths = jnp.sum(text.mask, axis=1)
-        slots = text.mask.shape[1]
-        logits, kept = self._read(weights, {}, text, lengths - 1, others, slots)
+        decoder = Decoder(self.model, {}, slots=text.mask.shape[1])
+        logits, kept = decoder.read(weights, {}, text, lengths - 1, others)
         seen = _seen(text, logits.shape[1]) if how.kind.remembers else None
 
         def said(logits: Any, seen: Any, ended: Any, t: Any) -> tuple[Any, Any, Any]:
@@ -42,21 +43,13 @@ class Sampler:
             word, kept, seen, ended = carry
             places = (lengths + t - 1)[:, None]
             here = Signal(jnp.maximum(word, 0)[:, None], jnp.ones(places.shape, bool), positions=places)
-            logits, kept = self._read(weights, kept, here, jnp.zeros(len(places), jnp.int32), {}, slots)
+            logits, kept = decoder.read(weights, kept, here, jnp.zeros(len(places), jnp.int32))
             word, seen, ended = said(logits, seen, ended, t)
             return (word, kept, seen, ended), word
 
         first, seen, ended = said(logits, seen, jnp.zeros(len(lengths), bool), 0)
         _, rest = jax.lax.scan(step, (first, kept, seen, ended), jnp.arange(1, self.words))
         return jnp.concatenate([first[:, None], rest.T], axis=1)
-
-    def _read(self, weights: Any, kept: Any, text: Any, last: Any, others: Any, slots: int) -> tuple[Any, Any]:
-        given = {**others, self.model.stream: text}
-        out, kept = self.model.apply({**weights, **kept}, given, train=False, slots=slots, mutable=["cache"])
-        said = out.heads[self.model.head]
-        features = jnp.take_along_axis(said.features, last[:, None, None], axis=1)[:, 0]
-        kernel = said.kernel.astype(features.dtype)
-        return jnp.einsum("bd,dk->bk", features, kernel, preferred_element_type=jnp.float32), kept
 
 
 def asked(text: Signal, lengths: np.ndarray) -> Signal:

@@ -173,6 +173,8 @@ def _cut(path: Path, start: int, steps: int) -> None:
 
 def _facts(record: Mapping[str, float]) -> str:
     loss = f"loss {record['loss']:.4g}  " if "loss" in record else ""
+    for name in ("reward", "divergence"):  # of a rollout
+        loss += f"{name} {record[name]:.4g}  " if name in record else ""
     return f"{loss}{record['examples_per_second']:,.0f} examples/s"
 
 

@@ -231,7 +231,7 @@ def _fits(part: Any, schema: Any, outputs: Any, example: Batch, *, where: str) -
 def _talks(part: Any, field: Any, outputs: Any, *, where: str) -> None:
     """Raises UserError where a metric that asks the model word by word has no words to ask with."""
     head = part.head or part.target
-    if not hasattr(field, "prompt"):
+    if not hasattr(field, "prompt") and not getattr(part, "prompt", 0):
         raise UserError(f"{where} is for answers to prompts; declare targets={{{part.target!r}: fields.Reply(...)}}")
     if head not in outputs.heads:
         raise UserError(f"{where}: the model has no head {head!r}; it has {', '.join(outputs.heads)}")

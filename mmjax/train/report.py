@@ -32,6 +32,8 @@ _SHOWN = (
     "perplexity",
     "bits_per_byte",
     *(f"{way}{name}" for way in ("", "back_") for name in (*(f"recall_at_{n}" for n in (1, 5, 10)), "median_rank")),
+    "reward",
+    "preferred",
     "exact_match",
     "token_f1",
     "vqa_accuracy",

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import mmjax
-from mmjax import datasets, decoders, encoders, fields, objectives
+from mmjax import datasets, decoders, encoders, fields, objectives, tokenizers
 from mmjax.core import Batch, Signal, UserError, plain
-from mmjax.generate import Choice, Rollout, reward
+from mmjax.generate import Choice, Pairs, Rewarded, Rollout, reward
 from mmjax.generate.sampling import Sampler, answered, asked
 from mmjax.metrics.reply import replies
-from mmjax.train import Constant, Experiment, Optim, Run
+from mmjax.train import Constant, Evaluator, Experiment, Optim, Run
 
 PROMPT = fields.Prompt("{sum}", length=2, reply=2)
 SUMS = {"inputs": {"text": PROMPT}, "targets": {"next": fields.Reply(PROMPT)}}
@@ -141,3 +141,58 @@ def test_what_cannot_be_is_said():
     without = dataclasses.replace(experiment("group"), rollout=None)
     with pytest.raises(UserError, match="wants target 'advantage', as a rollout gives"):
         mmjax.train(without, quiet=True)
+
+
+WRITTEN = "shall we go home, said the cat! no, said the dog. yes! " * 12
+
+
+@pytest.fixture
+def texts(tmp_path):
+    (tmp_path / "text.txt").write_text(WRITTEN)
+    return datasets.Texts(str(tmp_path / "text.txt"), tokenizers.Characters(), length=12, batch=8)
+
+
+def liking(texts, **fields):
+    asked = {"prompt": 5, "words": 8}
+    return Experiment(
+        model=decoders.GPT(vocabulary=len(set(WRITTEN)) + 2, length=12, width=8, depth=1, heads=2, positions="rotary"),
+        data=texts,
+        objectives={"preference": objectives.Preference(beta=1.0)},
+        evaluators={"val": Evaluator(texts, metrics={"next": Rewarded(reward.Share("ao"), **asked)})},
+        optim=Optim(lr=1e-2, schedule=Constant()),
+        run=Run(steps=30, log_every=1),
+        rollout=Pairs(reward.Share("ao"), **asked, **fields),
+    )
+
+
+def test_pairs_teach_what_is_liked(texts, tmp_path):
+    made = liking(texts)
+    found = mmjax.train(made, workdir=tmp_path / "run", quiet=True)
+    lines = told(tmp_path / "run")
+    assert lines[1]["divergence"] == lines[1]["apart"] == 0 and lines[1]["loss"] == pytest.approx(np.log(2))
+    assert np.mean([lines[step]["apart"] for step in range(21, 31)]) > 0.5 and 0 < lines[30]["pairs"] <= 1
+    figures = found.evaluations["val"]["heads"]["next"]
+    assert figures["count"] == (len(WRITTEN) - 1) // 12
+    for name in ("reward", "preferred"):
+        assert 0 <= figures[name]["low"] <= figures[name]["value"] <= figures[name]["high"] <= 1
+    assert plain.from_plain(json.loads(json.dumps(plain.to_plain(made)))) == made
+
+
+def test_the_better_answer_stands_first_and_ties_are_out(texts):
+    made = liking(texts)
+    schema = texts.fit()
+    tokenizer = schema.targets["next"].tokenizer
+    act = made.rollout.open(made.model, schema, lambda tree: jax.tree.map(jnp.asarray, tree))
+    inputs = jax.tree.map(jnp.asarray, made.rollout.example(schema.example(8)))
+    weights = made.model.init(jax.random.key(0), inputs.inputs, train=False)
+    batch, figures = act(weights, weights, texts.open(schema).batch(range(8)), key=jax.random.key(1), step=jnp.int32(0))
+    jax.tree.map(lambda a, b: np.testing.assert_equal((a.shape, a.dtype), (b.shape, b.dtype)), batch, inputs)
+    follows, pairs = batch.targets["next"], 0
+    for ids, mask, segments in zip(follows.values, follows.mask, follows.segments, strict=True):
+        answers = [tokenizer.decode(np.asarray(ids[mask & (segments == n)]).tolist()) for n in (1, 2)]
+        better, worse = (made.rollout.reward("", answer, "") for answer in answers)
+        assert better > worse or not any(answers)
+        pairs += better > worse
+    assert 0 < figures["pairs"] == pairs / 8 < 1
+    text = batch.inputs["text"]
+    assert np.array_equal(text.positions[0], [*range(12), *range(12)]) and np.all(text.segments[text.mask] > 0)

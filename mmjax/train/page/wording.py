@@ -28,6 +28,7 @@ _SHARES = (
     "majority",
     "calibration_error",
     *(f"{way}recall_at_{n}" for way in ("", "back_") for n in (1, 5, 10)),
+    "preferred",
     "exact_match",
     "token_f1",
     "vqa_accuracy",

@@ -1,0 +1,112 @@
+"""Pairs of answers, of which a function says which is better: what ``objectives.Preference`` learns from."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mmjax.core import Batch, Signal
+from mmjax.generate.choice import Choice
+from mmjax.generate.judge import opened
+from mmjax.generate.rollout import DRAWN
+from mmjax.generate.sampling import answered
+from mmjax.objectives import likelihood
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """To each prompt two answers, drawn by ``how``; the one with more ``reward`` is segment 1 of a row, the other 2.
+
+    It stands in ``Experiment.rollout``. Pairs of equal reward teach nothing and are masked. Answers are drawn from the
+    weights that the run began with, which are the ``reference`` of each word, too; or, with ``own``, from the weights
+    as they are (online DPO, Guo et al., 2024, https://arxiv.org/abs/2402.04792). Other fields are those of ``Rollout``.
+
+    Figures: ``reward`` of the answers; ``pairs``, the share of prompts with a better and a worse one; ``apart``, by how
+    much more than the reference the policy tells these apart, and ``divergence``, the reference's from it.
+    """
+
+    reward: Any
+    how: Choice = Choice()
+    own: bool = False
+    words: int = 0
+    prompt: int = 0
+    target: str = "next"
+
+    refers = True
+
+    def example(self, example: Batch) -> Batch:
+        """A batch of the data as a step's: its shapes and types."""
+        text, follows = (_joined([each] * 2, np) for each in (*example.inputs.values(), example.targets[self.target]))
+        known = Signal(np.zeros(follows.mask.shape, np.float32), follows.mask)
+        targets = {self.target: follows.replace(positions=None), "reference": known}
+        return Batch(dict.fromkeys(example.inputs, text), targets)
+
+    def open(self, model: Any, schema: Any, put: Callable[[Any], Any]) -> "Opened":
+        """Ready to be called. put: from the host to the devices, by rows."""
+        return Opened(self, model, schema, put)
+
+
+class Opened:
+    """Pairs by this model on these data: pure functions of weights, rows and key, compiled once."""
+
+    def __init__(self, pairs: Pairs, model: Any, schema: Any, put: Callable[[Any], Any]):
+        self.pairs, self.model, self.put = pairs, model, put
+        self.judge, self.sampler = opened(pairs, model, schema)
+        self._draw = jax.jit(self._drawn)
+        self._learn = jax.jit(self._learned)
+
+    def __call__(
+        self, weights: Any, begun: Any, batch: Batch, *, key: Any, step: Any
+    ) -> tuple[Batch, dict[str, float]]:
+        """What the step is to learn from, on the devices, and figures of it. batch: of the data, on the host."""
+        rows, prompts, truths = self.judge.prompts(batch)
+        given = self.put(jax.tree.map(lambda leaf: np.repeat(leaf, 2, axis=0), rows.inputs))
+        said = self._draw(weights if self.pairs.own else begun, given, key, step)
+        prompts, truths = ([one for one in each for _ in range(2)] for each in (prompts, truths))
+        rewards = self.judge.rewards(prompts, jax.device_get(said), truths)
+        learned, figures = self._learn(weights, begun, given, said, self.put(rewards))
+        figures = {name: float(value) for name, value in jax.device_get(figures).items()}
+        return self.put(learned), {"reward": float(np.mean(rewards)), **figures}
+
+    def _drawn(self, weights: Any, inputs: Any, key: Any, step: Any) -> Any:
+        own = jax.random.fold_in(jax.random.fold_in(key, step), DRAWN)
+        return self.sampler(weights, inputs, own, self.pairs.how)
+
+    def _learned(self, weights: Any, begun: Any, inputs: Any, said: Any, rewards: Any) -> tuple[Batch, dict[str, Any]]:
+        target, stream = self.pairs.target, self.model.stream
+        one, other = rewards[0::2], rewards[1::2]
+        first = jnp.where(one >= other, 0, 1)
+        said = jnp.where((one == other)[:, None, None], -1, said.reshape(len(one), 2, -1))
+        halves = []
+        for which in (first, 1 - first):
+            own = jnp.take_along_axis(said, which[:, None, None], axis=1)[:, 0]
+            prompts = jax.tree.map(lambda leaf: leaf[0::2], inputs)
+            halves.append(answered(Batch(prompts, {}), own, stream=stream, target=target))
+        text, follows = (
+            _joined([half.inputs[stream] for half in halves]),
+            _joined([half.targets[target] for half in halves]),
+        )
+        batch = Batch({stream: text}, {target: follows.replace(positions=None)})
+        words, known = (
+            likelihood.logs(self.model.apply(each, batch.inputs, train=False), batch, target=target,
+                            head=self.model.head).scores
+            for each in (weights, begun)
+        )  # fmt: skip
+        far, pairs = words - known, jnp.mean(one != other)
+        signs = jnp.where(follows.segments == 1, 1, -1)
+        count = jnp.maximum(jnp.sum(one != other), 1)
+        figures = {"pairs": pairs, "apart": jnp.sum(signs * far) / count, "divergence": -jnp.sum(far) / (2 * count)}
+        reference = Signal(known, follows.mask)
+        return batch.replace(targets={**batch.targets, "reference": reference}), figures
+
+
+def _joined(halves: list[Signal], own: Any = jnp) -> Signal:
+    """Two rows as one, segments 1 and 2, each with positions of its own. own: whose arrays, numpy's or jax's."""
+    values, mask = (own.concatenate([getattr(half, name) for half in halves], axis=1) for name in ("values", "mask"))
+    width = mask.shape[1] // 2
+    numbers = own.arange(2 * width)
+    segments = own.where(mask, 1 + numbers // width, 0).astype(np.int32)
+    return Signal(values, mask, segments, own.broadcast_to(numbers % width, mask.shape).astype(np.int32))

@@ -23,6 +23,6 @@ def config() -> Experiment:
         objectives={"policy": objectives.Policy("next")},
         evaluators={"val": Evaluator(datasets.Sums("val", batch=250, **SUMS), metrics={"next": metrics.Replies()})},
         optim=Optim(lr=2e-3, warmup=20, rule=AdamW(decay=0.0)),
-        run=Run(steps=1_500, log_every=25),
+        run=Run(steps=3_500, log_every=25),
         rollout=Rollout(reward.Exact(), group=16),
     )

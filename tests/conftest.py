@@ -1,5 +1,6 @@
 """One machine for every test: eight CPU devices, shapes checked, compilations kept between runs."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -10,11 +11,14 @@ os.environ["XLA_FLAGS"] = (
 ).strip()
 
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".jax_cache"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+_MAPS = Path("/proc/self/maps")
 
 # mmjax.core stays outside: tree transformations rebuild its structs around shardings and counts too.
 _CHECKED = [
@@ -27,3 +31,15 @@ _CHECKED = [
     "mmjax.metrics",
 ]
 install_import_hook(_CHECKED, "beartype.beartype")
+
+
+@pytest.fixture(autouse=True)
+def _room_for_programs():
+    """Forget compiled programs before they fill a process's table of memory maps, as thousands of them would.
+
+    Each holds some maps; at the system's limit (65,530 unless told otherwise) the process ends without a word.
+    """
+    yield
+    if _MAPS.exists() and sum(1 for _ in _MAPS.open("rb")) > 20_000:
+        jax.clear_caches()
+        gc.collect()

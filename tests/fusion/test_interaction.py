@@ -12,7 +12,7 @@ from mmjax.core import Tokens
 # What these give is a sum of what each stream says. Votes of experts are additive in logits, which gets three of the
 # four cases right at best; behind the others the LayerNorm of a head finds exclusive or in the length of the sum,
 # sooner or later, and no more than that.
-ADDITIVE = {"Attended", "Experts", "Late", "Sum"}
+ADDITIVE = {"Attended", "Experts", "Late", "Sum", "Towers"}
 CODES = {"a": (3, np.random.default_rng(0).normal(size=(2, 8))), "b": (2, np.random.default_rng(1).normal(size=(2, 6)))}
 
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from mmjax import metrics
-from mmjax.core import UserError
+from mmjax.core import Factored, UserError
 from mmjax.core.rows import alone
 from mmjax.data import given, pipeline
 from mmjax.data.examples import Examples, unlabelled
@@ -56,7 +56,7 @@ class Predictor:
         self._streams = {name: getattr(head, "stream", "") for name, head in parts(model, "heads").items()}
         # Compiled twice at most: for one row, and for a batch, the last of which is padded with empty rows.
         said = alone if schema.packed else dict
-        self._heads = jax.jit(lambda weights, inputs: said(model.apply(weights, inputs, train=False).heads))
+        self._heads = jax.jit(lambda weights, inputs: said(_told(model.apply(weights, inputs, train=False).heads)))
         if any(isinstance(field, Reply) for field in schema.targets.values()):
             self._heads = jax.jit(lambda weights, inputs: self._replies(model, weights, inputs))
 
@@ -148,6 +148,11 @@ class Predictor:
     def _field(self, head: str) -> Any:
         """What a head's target is; None for a head that answers to no target."""
         return self.schema.targets.get(self._targets.get(head, head))
+
+
+def _told(heads: Mapping[str, Any]) -> dict[str, Any]:
+    """Heads that tell of the row; those that foretell the words of its own text do not."""
+    return {name: said for name, said in heads.items() if not isinstance(said, Factored)}
 
 
 def _value(field: Any, output: Any, nothing: bool) -> Record:

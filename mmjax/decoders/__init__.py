@@ -3,6 +3,7 @@
 from mmjax.decoders.bridge import Latents, Projector, Queries
 from mmjax.decoders.gpt import GPT
 from mmjax.decoders.talker import Talker
+from mmjax.decoders.tuned import Tuned
 from mmjax.decoders.valued import Valued
 
-__all__ = ["GPT", "Latents", "Projector", "Queries", "Talker", "Valued"]
+__all__ = ["GPT", "Latents", "Projector", "Queries", "Talker", "Tuned", "Valued"]

@@ -1,17 +1,17 @@
 """A decoder that also says what it is worth."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
 from flax import linen
 
 from mmjax.core import Outputs
+from mmjax.decoders.around import Around
 from mmjax.decoders.gpt import GPT
 from mmjax.decoders.talker import Talker
 
 
-class Valued(linen.Module):
+class Valued(Around, linen.Module):
     """A decoder with a number at every place of its text, head ``value`` ``b n``, beside the words that come next.
 
     So a policy has its critic (``objectives.Values``), and a text its reward (``objectives.Ranking``): the number at an
@@ -21,36 +21,6 @@ class Valued(linen.Module):
 
     decoder: GPT | Talker
     value: str = "value"
-
-    @property
-    def stream(self) -> str:
-        """The modality that the decoder reads itself."""
-        return self.decoder.stream
-
-    @property
-    def head(self) -> str:
-        """What the decoder's answers are called."""
-        return self.decoder.head
-
-    @property
-    def vocabulary(self) -> int:
-        """How many words the decoder knows."""
-        return self.decoder.vocabulary
-
-    @property
-    def length(self) -> int:
-        """The decoder's context."""
-        return self.decoder.length
-
-    @property
-    def positions(self) -> str:
-        """How the decoder marks positions."""
-        return self.decoder.positions
-
-    @property
-    def encoders(self) -> Mapping[str, linen.Module]:
-        """Those of the decoder, if it has any."""
-        return getattr(self.decoder, "encoders", {})
 
     def setup(self) -> None:
         self.worth = linen.Dense(1, kernel_init=linen.initializers.zeros)

@@ -1,10 +1,11 @@
 """Tokens to answers."""
 
 from mmjax.heads.classify import Classify, MultiLabel
+from mmjax.heads.extract import Choose, Extract
 from mmjax.heads.regress import Regress
 from mmjax.heads.temperature import Temperature
 from mmjax.heads.transcribe import Transcribe
 from mmjax.heads.vote import Vote
 from mmjax.heads.word import Words
 
-__all__ = ["Classify", "MultiLabel", "Regress", "Temperature", "Transcribe", "Vote", "Words"]
+__all__ = ["Choose", "Classify", "Extract", "MultiLabel", "Regress", "Temperature", "Transcribe", "Vote", "Words"]

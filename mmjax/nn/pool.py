@@ -46,6 +46,20 @@ def means(tokens: Tokens, *, segments: int = 0) -> Tokens:
     return Tokens(pooled, count > 0, jnp.where(count > 0, ids, 0))
 
 
+def lasts(tokens: Tokens, *, segments: int = 1) -> Tokens:
+    """The last unmasked token of each of the segments 1 to ``segments``, one a token; 0 and masked where it has none.
+
+    Rows without segments are segment 1.
+    """
+    given = tokens.mask.astype(jnp.int32) if tokens.segments is None else tokens.segments
+    ids = jnp.arange(1, segments + 1)
+    own = (given[:, None] == ids[:, None]) & tokens.mask[:, None]  # b s n
+    here = jnp.any(own, axis=2)
+    at = own.shape[2] - 1 - jnp.argmax(own[:, :, ::-1], axis=2)
+    values = jnp.take_along_axis(masks.zeroed(tokens.values, tokens.mask), at[..., None], axis=1)
+    return Tokens(masks.zeroed(values, here), here, jnp.where(here, ids, 0))
+
+
 def first(values: Float[Array, "b n d"], mask: Bool[Array, "b n"]) -> Float[Array, "b d"]:
     """The first unmasked token; 0 where there is none."""
     index = jnp.argmax(mask, axis=1)

@@ -32,6 +32,19 @@ def adopt(tensors: Mapping[str, Any], model: GPT) -> tuple[dict[str, Any], Accou
     return weight.adopt(found, model, origin)
 
 
+def grown(tensors: Mapping[str, Any], words: int, *, seed: int = 0) -> dict[str, Any]:
+    """Released weights with so many words more, drawn as new ones are: what fine-tuning begins with.
+
+    With 3, for start, delimiter and extract (``tokenizers.Delimited``), ``model(vocabulary=40_481)`` adopts them.
+    """
+    own = dict(tensors)
+    (name,) = (name for name in own if name.endswith("tokens_embed.weight"))
+    table = np.asarray(own[name])
+    new = np.random.default_rng(seed).normal(0, 0.02, (words, table.shape[1]))
+    own = {other: value for other, value in own.items() if other != "lm_head.weight"}  # the same table once more
+    return own | {name: np.concatenate([table, new.astype(table.dtype)])}
+
+
 def release(params: Any, model: GPT) -> dict[str, np.ndarray]:
     """Parameters under the names of the released files, where words and positions have a tensor each."""
     return weight.release(params, origin, rows={"tokens_embed.weight": model.vocabulary})

@@ -1,7 +1,12 @@
 """Every head."""
 
+import jax.numpy as jnp
+
 from descriptors.row import WIDTH, Row, dense, tokens
 from mmjax import heads
+
+# The first row was read twice, the second once.
+READ = tokens(WIDTH, 4, 2, 0).replace(segments=jnp.asarray([[1, 1, 2, 2], [1, 1, 0, 0], [0, 0, 0, 0]], jnp.int32))
 
 HEADS = [
     Row("classify", heads.Classify(3), tokens(WIDTH, 4, 2, 0), 2 * WIDTH + dense(WIDTH, 3), packs=True),
@@ -15,5 +20,8 @@ HEADS = [
     Row("words", heads.Words(11), tokens(WIDTH, 4, 2, 0), WIDTH * 11, packs=True),
     Row("temperature", heads.Temperature(), tokens(WIDTH, 4, 2, 0), 1, apart=True, drawn=False),
     Row("temperature_added", heads.Temperature(10.0, 1e4, -10.0), tokens(WIDTH, 4, 2, 0), 2, apart=True, drawn=False),
+    Row("extract", heads.Extract(3), tokens(WIDTH, 4, 2, 0), dense(WIDTH, 3), apart=True),
+    Row("extract_readings", heads.Extract(3, readings=2), READ, dense(WIDTH, 3), apart=True),
+    Row("choose", heads.Choose(2), READ, WIDTH, apart=True),
     Row("regress_many", heads.Regress(2), tokens(WIDTH, 4, 2, 0), 2 * WIDTH + dense(WIDTH, 2), packs=True),
 ]

@@ -9,6 +9,7 @@ from mmjax.data.fields.packed import Packed, Several
 from mmjax.data.fields.passage import Next, Passage
 from mmjax.data.fields.patches import Patches
 from mmjax.data.fields.prompt import Prompt, Reply
+from mmjax.data.fields.readings import Follows, Readings
 from mmjax.data.fields.sensor import Sensor
 from mmjax.data.fields.table import Table
 from mmjax.data.fields.text import Text
@@ -19,6 +20,7 @@ __all__ = [
     "Class",
     "Classes",
     "Field",
+    "Follows",
     "Image",
     "Next",
     "Number",
@@ -26,6 +28,7 @@ __all__ = [
     "Passage",
     "Patches",
     "Prompt",
+    "Readings",
     "Reply",
     "Sensor",
     "Several",

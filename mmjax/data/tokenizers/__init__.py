@@ -2,8 +2,9 @@
 
 from mmjax.data.tokenizers.byte_pairs import BytePairs
 from mmjax.data.tokenizers.characters import Characters
+from mmjax.data.tokenizers.delimited import Delimited
 from mmjax.data.tokenizers.marked import Marked
 from mmjax.data.tokenizers.raw import Bytes
 from mmjax.data.tokenizers.words import Words
 
-__all__ = ["BytePairs", "Bytes", "Characters", "Marked", "Words"]
+__all__ = ["BytePairs", "Bytes", "Characters", "Delimited", "Marked", "Words"]

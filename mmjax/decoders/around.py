@@ -1,0 +1,42 @@
+"""What a module that holds a decoder says of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flax import linen
+
+
+class Around:
+    """A module with a field ``decoder``, a ``GPT`` or a ``Talker``, for which it stands in all else."""
+
+    decoder: Any
+
+    @property
+    def stream(self) -> str:
+        """The modality that the decoder reads itself."""
+        return self.decoder.stream
+
+    @property
+    def head(self) -> str:
+        """What the decoder's answers are called."""
+        return self.decoder.head
+
+    @property
+    def vocabulary(self) -> int:
+        """How many words the decoder knows."""
+        return self.decoder.vocabulary
+
+    @property
+    def length(self) -> int:
+        """The decoder's context."""
+        return self.decoder.length
+
+    @property
+    def positions(self) -> str:
+        """How the decoder marks positions."""
+        return self.decoder.positions
+
+    @property
+    def encoders(self) -> Mapping[str, linen.Module]:
+        """Those of the decoder, if it has any."""
+        return getattr(self.decoder, "encoders", {})

@@ -16,8 +16,9 @@ class Beams:
     """Search with ``count`` beams, a prompt at a time. Scores are log-probabilities over length ** ``penalty``."""
 
     def __init__(self, decoder: Decoder, count: int, *, penalty: float = 1.0):
-        if count < 1:
-            raise UserError(f"beams={count} must be 1 or more")
+        words = decoder.model.vocabulary
+        if not 1 <= count <= words // 2:
+            raise UserError(f"beams={count} must be from 1 to {words // 2}, half of the {words} words")
         self.decoder, self.count, self.penalty = decoder, count, penalty
         self._start, self._grow = jax.jit(self._started), jax.jit(self._grown)
 

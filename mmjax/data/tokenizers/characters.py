@@ -11,13 +11,16 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Characters:
-    """Composed (NFC) characters, at most ``limit`` of them, the commonest first in the learned ``vocabulary``.
+    """Characters, at most ``limit`` of them, the commonest first in the learned ``vocabulary``.
 
-    Id 0 is padding, 1 a character that training never saw; where texts are generated, their end.
+    A text whose characters are all known comes back exactly. With ``composed``, characters that look alike are one
+    (NFC: an accent joins its letter), and with ``lower`` case is nothing. Id 0 is padding, 1 a character that training
+    never saw, which comes back as the replacement character; where texts are generated, their end.
     """
 
     limit: int = 1_000
     lower: bool = False
+    composed: bool = False
     vocabulary: tuple[str, ...] = ()
 
     @property
@@ -48,7 +51,7 @@ class Characters:
 
     def pieces(self, text: str) -> list[str]:
         """What each id of ``encode`` stands for."""
-        text = unicodedata.normalize("NFC", text)
+        text = unicodedata.normalize("NFC", text) if self.composed else text
         return list(text.lower() if self.lower else text)
 
     def describe(self) -> str:

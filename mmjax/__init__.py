@@ -30,6 +30,7 @@ _ROOMS = (
     "tokenizers",
     "train",
     "transforms",
+    "views",
     "zoo",
 )
 _ALIASES = {name: f"data.{name}" for name in ("datasets", "fields", "tokenizers", "transforms")}

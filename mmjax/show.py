@@ -12,7 +12,7 @@ from rich.text import Text
 
 from mmjax import flops
 from mmjax.core import trees
-from mmjax.train import Experiment, activation, audit, lora, sharding, state
+from mmjax.train import Experiment, activation, audit, lora, sharding, state, viewed
 from mmjax.train.step import make_step
 
 
@@ -27,7 +27,8 @@ def facts(experiment: Experiment, schema: Any, *, devices: int = 0) -> dict[str,
     example = schema.example(experiment.data.batch)
     optimizer = experiment.optim.build(experiment.run.steps)
     mesh = experiment.mesh.abstract(devices) if devices else experiment.mesh.build()
-    shapes = jax.eval_shape(state.make_init(experiment.model, optimizer, example, experiment.lora), jax.random.key(0))
+    seen = viewed.seen(experiment.views, experiment.model, example)
+    shapes = jax.eval_shape(state.make_init(experiment.model, optimizer, seen, experiment.lora), jax.random.key(0))
     places = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
     step = make_step(
         lora.over(experiment.model, experiment.lora),
@@ -36,11 +37,10 @@ def facts(experiment: Experiment, schema: Any, *, devices: int = 0) -> dict[str,
         accumulate=experiment.optim.accumulate,
         modality_dropout=experiment.modality_dropout,
         balance=experiment.balance,
+        views=experiment.views,
     )
     model = activation.Placed(experiment.model, mesh, experiment.mesh)
-    jax.eval_shape(
-        lambda s, i: model.apply({"params": s.params, **s.variables}, i, train=False), shapes, example.inputs
-    )
+    jax.eval_shape(lambda s, i: model.apply({"params": s.params, **s.variables}, i, train=False), shapes, seen.inputs)
     forward, by_part = _forward(experiment.model, shapes, schema.example(1).inputs)
     return {
         "parameters": {"total": trees.count(shapes.params), "parts": _parameters(shapes.params)},

@@ -22,6 +22,7 @@ FLOORS = {
     "objectives": 3,
     "metrics": 3,
     "flops": 3,
+    "views": 3,
     "zoo": 4,
     "train": 4,
     "predict": 5,
@@ -41,6 +42,7 @@ NARROW = {
     "objectives": {"core"},
     "metrics": {"core"},
     "flops": {"core"},
+    "views": {"core"},
     "zoo": {"core", "nn", "encoders", "fusion", "heads", "decoders", "model"},
     "train": {"core", "objectives", "metrics", "flops", "data"},
 }

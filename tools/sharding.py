@@ -15,7 +15,7 @@ import jax
 
 from mmjax.cli import recipe
 from mmjax.core import UserError, trees
-from mmjax.train import Experiment, Mesh, activation, audit, sharding, state
+from mmjax.train import Experiment, Mesh, activation, audit, sharding, state, viewed
 from mmjax.train.prepare import fitted
 
 HOUSE = Path(__file__).resolve().parents[1]
@@ -29,7 +29,8 @@ def text(experiment: Experiment, schema: Any) -> str:
 
 
 def _lines(experiment: Experiment, schema: Any, devices: int, settings: Mesh) -> Iterator[str]:
-    mesh, example = settings.abstract(devices), schema.example(experiment.data.batch)
+    mesh = settings.abstract(devices)
+    example = viewed.seen(experiment.views, experiment.model, schema.example(experiment.data.batch))
     optimizer = experiment.optim.build(experiment.run.steps)
     shapes = jax.eval_shape(state.make_init(experiment.model, optimizer, example, experiment.lora), jax.random.key(0))
     places = sharding.state_shardings(shapes, optimizer, mesh, settings)

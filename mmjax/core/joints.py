@@ -1,6 +1,6 @@
 """The joints where parts meet: one-method protocols that nobody inherits from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +36,12 @@ class Objective(Protocol):
     """What training makes small."""
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Mean: ...
+
+
+class View(Protocol):
+    """What a training step sees in place of a batch; ``said`` is what the averaged weights say of inputs."""
+
+    def __call__(self, batch: Batch, *, said: Callable[[Mapping[str, Signal]], Outputs], key: Any) -> Batch: ...
 
 
 class Metric(Protocol):

@@ -57,7 +57,9 @@ class Experiment:
     keeps modalities in balance, as ``Modulation`` and ``Pareto`` do; None for nothing. lora: large kernels
     learn through small ones; None for as they are. rollout: what makes a step's rows of the data's with the
     weights as they are, as ``generate.Rollout`` answers prompts; None for rows as they are. init_from: the folder
-    of a run whose parameters this one begins with, as far as they fit (``train.start``); which do, it tells.
+    of a run whose parameters this one begins with, as far as they fit (``train.start``); which do, it tells. views:
+    what a step sees in place of the data's rows, made on the devices, as ``views.Several`` makes two of each; None for
+    the rows as they are. Evaluation sees the data's rows.
     """
 
     model: linen.Module
@@ -72,6 +74,7 @@ class Experiment:
     lora: Lora | None = None
     rollout: Any = None
     init_from: str = ""
+    views: Any = None
 
     @property
     def answers(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from mmjax.core import UserError, plain
-from mmjax.train import checkpoint, sharding, state
+from mmjax.train import checkpoint, sharding, state, viewed
 from mmjax.train.experiment import Experiment
 
 CONFIG, SCHEMA, CHECKPOINTS, REJECTS = "config.json", "schema.json", "checkpoints", "rejects.jsonl"
@@ -137,7 +137,7 @@ class Folder:
             )
 
     def _shapes(self, experiment: Experiment) -> Any:
-        example = self.schema().example(batch=1)
+        example = viewed.seen(experiment.views, experiment.model, self.schema().example(batch=1))
         optimizer = experiment.optim.build(experiment.run.steps)
         init = state.make_init(experiment.model, optimizer, example, experiment.lora)
         return jax.eval_shape(init, jax.random.key(0))

@@ -1,7 +1,8 @@
 """Everything that can fail on what the user gave, done before a run folder exists."""
 
 import bisect
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from flax import linen
 
 from mmjax.core import Batch, UserError, plain
 from mmjax.data.ramp import Growth
-from mmjax.train import across, activation, audit, flat, folder, lora, place, sharding, start, state, step
+from mmjax.train import across, activation, audit, flat, folder, lora, place, sharding, start, state, step, viewed
 from mmjax.train.evaluate import Evaluation, standard
 from mmjax.train.experiment import Experiment
 
@@ -60,15 +61,18 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     schema = fitted(experiment) if schema is None else schema
     examples = experiment.data.open(schema)
     example = blank(experiment, schema)
-    check_sizes(experiment.model, schema, experiment.answers)
-    init = state.make_init(experiment.model, optimizer, example, experiment.lora)
+    seen = viewed.seen(experiment.views, experiment.model, example)
+    check_sizes(experiment.model, schema, experiment.answers, made=seen.inputs)
+    init = state.make_init(experiment.model, optimizer, seen, experiment.lora)
     shapes = jax.eval_shape(init, jax.random.key(0))
     variables = {"params": shapes.params, **shapes.variables}
     model = lora.over(activation.Placed(experiment.model, mesh, experiment.mesh), experiment.lora)
-    outputs = jax.eval_shape(lambda v, i: model.apply(v, i, train=False), variables, example.inputs)
+    forward = functools.partial(jax.eval_shape, lambda v, i: model.apply(v, i, train=False), variables)
+    outputs = forward(example.inputs)
+    learned = outputs if seen is example else forward(seen.inputs)
     _check_marks(schema, outputs)
     for name, objective in experiment.objectives.items():
-        _fits(objective, schema, outputs, example, where=f"objectives.{name}")
+        _fits(objective, schema, learned, seen, where=f"objectives.{name}")
     if experiment.balance is not None:
         experiment.balance.check(experiment.objectives, shapes.params)
         if experiment.optim.accumulate > 1:
@@ -85,19 +89,20 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
         accumulate=experiment.optim.accumulate,
         modality_dropout=experiment.modality_dropout,
         balance=experiment.balance,
+        views=experiment.views,
     )
-    compiled = jax.jit(
-        function,
-        donate_argnums=0,
-        in_shardings=(shardings, sharding.batch_sharding(mesh)),
-        out_shardings=(shardings, sharding.replicated(mesh)),
-    )
+    compiled = _compiled(function, shardings, mesh)
     evaluations = {name: _evaluation(experiment, model, e, schema, mesh) for name, e in experiment.evaluators.items()}
     for name, evaluation in evaluations.items():
         for head, measure in evaluation.measures.items():
             _fits(measure, schema, outputs, example, where=f"evaluators.{name}.metrics.{head}")
     made = function, compiled, evaluations, notes, taken
     return Prepared(experiment, schema, examples, mesh, optimizer, init, shapes, shardings, *made)
+
+
+def _compiled(function: step.Step, shardings: Any, mesh: jax.sharding.Mesh) -> Any:
+    given, told = (shardings, sharding.batch_sharding(mesh)), (shardings, sharding.replicated(mesh))
+    return jax.jit(function, donate_argnums=0, in_shardings=given, out_shardings=told)
 
 
 def blank(experiment: Experiment, schema: Any) -> Batch:
@@ -121,13 +126,17 @@ def fitted(experiment: Experiment) -> Any:
     return schema.only(read, reason="the model has no encoder for it") if encoders else schema
 
 
-def check_sizes(model: linen.Module, schema: Any, targets: Mapping[str, str] | None = None) -> None:
+def check_sizes(
+    model: linen.Module, schema: Any, targets: Mapping[str, str] | None = None, *, made: Collection[str] = ()
+) -> None:
     """Raises UserError where a vocabulary is larger than the network has room for, or classes are not what a head has.
 
     An index outside a table would be clamped in silence on the device, so it must not get there. targets: by
-    head, where its name is another than its target's.
+    head, where its name is another than its target's. made: inputs that views make.
     """
     for name, part in parts(model, "encoders").items():
+        if name in made and name not in schema.inputs:
+            continue
         if name not in schema.inputs:
             known = ", ".join(schema.inputs)
             raise UserError(f"model.encoders has {name!r}, but the data gives only {known}")
@@ -211,8 +220,8 @@ def _check_marks(schema: Any, outputs: Any) -> None:
 def _fits(part: Any, schema: Any, outputs: Any, example: Batch, *, where: str) -> None:
     """Raises UserError where an objective or a metric cannot be had from these outputs and targets."""
     target, kinds = getattr(part, "target", None), getattr(part, "kinds", ())
-    if target is not None and target not in schema.targets:
-        raise UserError(f"{where} wants target {target!r}; the data has {', '.join(schema.targets) or 'none'}")
+    if target is not None and target not in schema.targets and target not in example.targets:
+        raise UserError(f"{where} wants target {target!r}; the data has {', '.join(example.targets) or 'none'}")
     field = schema.targets.get(target)
     if field is not None and kinds and field.kind not in kinds:
         raise UserError(

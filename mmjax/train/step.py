@@ -10,7 +10,7 @@ import optax
 from flax import linen
 
 from mmjax.core import LOSSES, Batch, Mean, Outputs, UserError, modality
-from mmjax.train import cached
+from mmjax.train import cached, viewed
 from mmjax.train.activation import Placed
 from mmjax.train.state import TrainState
 
@@ -36,10 +36,11 @@ def make_step(
     accumulate: int = 1,
     modality_dropout: float = 0.0,
     balance: Any = None,
+    views: Any = None,
 ) -> Step:
     """``(state, batch) -> (state, metrics)``; metrics are scalars: loss, each objective, grad_norm, those of balance.
 
-    An objective's count must depend on the batch alone. So it is known before the network runs, and
+    An objective's count must depend on the batch alone, after its views. So it is known before the network runs, and
     the gradients of micro-batches, each over the whole batch's count, add up to the whole batch's. What layers want
     small themselves, as a mixture an even use of its experts, is a loss named "layers", the mean of micro-batches.
     Objectives that compare all rows of a batch (``whole``) see it all, whatever its micro-batches (``train.cached``).
@@ -50,6 +51,7 @@ def make_step(
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         hide_key, noise_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+        batch = viewed.through(views, model, state, batch)
         batch = batch.replace(inputs=modality.dropout(batch.inputs, rate=modality_dropout, key=hide_key))
         counts = {name: mean.count for name, mean in _count(model, objectives, state, batch).items()}
 

@@ -1,0 +1,11 @@
+"""What a training step sees in place of a batch, made on the devices: ``(batch, *, said, key) -> Batch``.
+
+``said(inputs) -> Outputs`` is what the averaged weights say (``Optim.average``; without it those that are trained), as
+in evaluation and without a gradient.
+"""
+
+from mmjax.views.augment import Crop, Erase, Flip, Light, Noise, Shift
+from mmjax.views.chain import Chain
+from mmjax.views.several import Several
+
+__all__ = ["Chain", "Crop", "Erase", "Flip", "Light", "Noise", "Several", "Shift"]

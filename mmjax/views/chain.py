@@ -1,0 +1,21 @@
+"""One view after another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from mmjax.core import Batch
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Each of ``views`` of what the one before it made, with a key of its own."""
+
+    views: Sequence[Any]
+
+    def __call__(self, batch: Batch, *, said: Any, key: jax.Array) -> Batch:
+        for number, view in enumerate(self.views):
+            batch = view(batch, said=said, key=jax.random.fold_in(key, number))
+        return batch

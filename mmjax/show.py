@@ -29,6 +29,7 @@ def facts(experiment: Experiment, schema: Any, *, devices: int = 0) -> dict[str,
     mesh = experiment.mesh.abstract(devices) if devices else experiment.mesh.build()
     seen = viewed.seen(experiment.views, experiment.model, example)
     shapes = jax.eval_shape(state.make_init(experiment.model, optimizer, seen, experiment.lora), jax.random.key(0))
+    experiment.optim.check(shapes.params)
     places = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
     step = make_step(
         lora.over(experiment.model, experiment.lora),
@@ -38,6 +39,7 @@ def facts(experiment: Experiment, schema: Any, *, devices: int = 0) -> dict[str,
         modality_dropout=experiment.modality_dropout,
         balance=experiment.balance,
         views=experiment.views,
+        still=experiment.optim.frozen,
     )
     model = activation.Placed(experiment.model, mesh, experiment.mesh)
     jax.eval_shape(lambda s, i: model.apply({"params": s.params, **s.variables}, i, train=False), shapes, seen.inputs)

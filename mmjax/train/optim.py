@@ -1,6 +1,7 @@
 """Optimizers as values: a rule, a schedule, clipping and averaging, built into one optax chain."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 import optax
 
 from mmjax.core import UserError, trees
-from mmjax.train import moment, muon
+from mmjax.train import frozen as still
+from mmjax.train import moment, muon, pace
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,13 @@ class Optim:
     gradient, 0 for none. accumulate: micro-batches a step, exactly equal to the whole batch at
     once (but for nn.BatchNorm, which sees each by itself). average: decay of an exponential moving
     average of the parameters, 0 for none; where it is kept, it is what evaluation and prediction use.
+
+    frozen: regular expressions; parameters in whose paths one is found stay as they are. They cost no gradient and no
+    memory of the optimizer's; all layers of a scanned trunk are one parameter. A ``nn.BatchNorm`` whose scale is
+    frozen keeps its running statistics and goes by them; dropout in frozen parts goes on (set it to 0 there).
+    rates: factors of the rate by such expressions, as ``{"^encoders_": 0.1}``, multiplied where several are found.
+    layer_decay: the rate falls by this from each layer of a trunk to the one before (``train.pace``). What an
+    expression is found in no path of is an error.
     """
 
     lr: float = 1e-3
@@ -153,6 +162,9 @@ class Optim:
     clip: float = 1.0
     accumulate: int = 1
     average: float = 0.0
+    frozen: tuple[str, ...] = ()
+    rates: Mapping[str, float] = field(default_factory=dict)
+    layer_decay: float = 1.0
 
     def rate(self, steps: int) -> optax.Schedule:
         """Learning rate by step, for a run of ``steps`` steps."""
@@ -168,9 +180,16 @@ class Optim:
         """The optax transformation for a run of ``steps`` steps."""
         parts = [optax.clip_by_global_norm(self.clip)] if self.clip else []
         parts.append(self.rule.build(self.rate(steps)))
+        if self.rates or self.layer_decay != 1:
+            parts.append(pace.scaled(self.rates, self.layer_decay))
         if self.average:
             parts.append(averaging(self.average))
-        return optax.chain(*parts)
+        return still.over(optax.chain(*parts), self.frozen)
+
+    def check(self, params: Any) -> None:
+        """Raises UserError where ``frozen``, ``rates`` or ``layer_decay`` is not for these parameters."""
+        still.check(self.frozen, params)
+        pace.check(self.rates, self.layer_decay, params)
 
 
 class AverageState(NamedTuple):
@@ -201,7 +220,7 @@ def averaging(decay: float) -> optax.GradientTransformation:
 def averaged(params: Any, opt_state: Any) -> Any:
     """The averaged parameters where ``opt_state`` keeps them, else ``params``."""
     kept = [s for s in jax.tree.leaves(opt_state, is_leaf=_is_average) if _is_average(s)]
-    return kept[0].average if kept else params
+    return still.whole(kept[0].average, params) if kept else params
 
 
 def decayed(params: Any) -> Any:

@@ -65,6 +65,7 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     check_sizes(experiment.model, schema, experiment.answers, made=seen.inputs)
     init = state.make_init(experiment.model, optimizer, seen, experiment.lora)
     shapes = jax.eval_shape(init, jax.random.key(0))
+    experiment.optim.check(shapes.params)
     variables = {"params": shapes.params, **shapes.variables}
     model = lora.over(activation.Placed(experiment.model, mesh, experiment.mesh), experiment.lora)
     forward = functools.partial(jax.eval_shape, lambda v, i: model.apply(v, i, train=False), variables)
@@ -74,9 +75,7 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     for name, objective in experiment.objectives.items():
         _fits(objective, schema, learned, seen, where=f"objectives.{name}")
     if experiment.balance is not None:
-        experiment.balance.check(experiment.objectives, shapes.params)
-        if experiment.optim.accumulate > 1:
-            raise UserError("balance is of a whole batch; set optim.accumulate to 1 and a smaller data.batch")
+        _balances(experiment, shapes.params)
     shardings = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
     if experiment.run.flat:
         flat.check(shardings)
@@ -90,14 +89,22 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
         modality_dropout=experiment.modality_dropout,
         balance=experiment.balance,
         views=experiment.views,
+        still=experiment.optim.frozen,
     )
     compiled = _compiled(function, shardings, mesh)
     evaluations = {name: _evaluation(experiment, model, e, schema, mesh) for name, e in experiment.evaluators.items()}
     for name, evaluation in evaluations.items():
         for head, measure in evaluation.measures.items():
             _fits(measure, schema, outputs, example, where=f"evaluators.{name}.metrics.{head}")
-    made = function, compiled, evaluations, notes, taken
-    return Prepared(experiment, schema, examples, mesh, optimizer, init, shapes, shardings, *made)
+    fixed = experiment, schema, examples, mesh, optimizer, init, shapes, shardings
+    return Prepared(*fixed, function, compiled, evaluations, notes, taken)
+
+
+def _balances(experiment: Experiment, params: Any) -> None:
+    """Raises UserError where what keeps modalities in balance can't."""
+    experiment.balance.check(experiment.objectives, params)
+    if experiment.optim.accumulate > 1:
+        raise UserError("balance is of a whole batch; set optim.accumulate to 1 and a smaller data.batch")
 
 
 def _compiled(function: step.Step, shardings: Any, mesh: jax.sharding.Mesh) -> Any:

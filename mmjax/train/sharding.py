@@ -143,13 +143,18 @@ def state_shardings(
     """A sharding for each leaf of ``state`` (shapes); moments live where their parameters do."""
     params = jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs(state.params, mesh, settings))
     whole = replicated(mesh)
+
+    def own(moment: Any, sharding: NamedSharding, parameter: Any) -> NamedSharding | None:  # none of what is frozen
+        return None if moment is None else _moment(moment.shape, sharding, parameter.shape, mesh, settings)
+
     moments = optax.tree_map_params(
         optimizer,
-        lambda moment, sharding, parameter: _moment(moment.shape, sharding, parameter.shape, mesh, settings),
+        own,
         state.opt_state,
         params,
         state.params,
         transform_non_params=lambda _: whole,
+        is_leaf=lambda moment: moment is None,
     )
     variables = jax.tree.map(lambda _: whole, state.variables)
     return TrainState(whole, params, variables, moments, whole)

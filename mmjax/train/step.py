@@ -1,5 +1,6 @@
 """The training step: one short pure function."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import optax
 from flax import linen
 
 from mmjax.core import LOSSES, Batch, Mean, Outputs, UserError, modality
-from mmjax.train import cached, viewed
+from mmjax.train import cached, frozen, viewed
 from mmjax.train.activation import Placed
 from mmjax.train.state import TrainState
 
@@ -37,6 +38,7 @@ def make_step(
     modality_dropout: float = 0.0,
     balance: Any = None,
     views: Any = None,
+    still: tuple[str, ...] = (),
 ) -> Step:
     """``(state, batch) -> (state, metrics)``; metrics are scalars: loss, each objective, grad_norm, those of balance.
 
@@ -44,25 +46,25 @@ def make_step(
     the gradients of micro-batches, each over the whole batch's count, add up to the whole batch's. What layers want
     small themselves, as a mixture an even use of its experts, is a loss named "layers", the mean of micro-batches.
     Objectives that compare all rows of a batch (``whole``) see it all, whatever its micro-batches (``train.cached``).
+    still: patterns of parameters that are frozen, those that ``optimizer`` passes over, too (``train.frozen``).
     """
     if LAYERS in objectives:
         raise UserError(f"objectives: {LAYERS!r} is what layers want small themselves; choose another name")
-    forward = _Forward(model, objectives, accumulate)
+    forward = _Forward(model, objectives, accumulate, still)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         hide_key, noise_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         batch = viewed.through(views, model, state, batch)
         batch = batch.replace(inputs=modality.dropout(batch.inputs, rate=modality_dropout, key=hide_key))
+        own = frozen.learned(still, state.params)
         counts = {name: mean.count for name, mean in _count(model, objectives, state, batch).items()}
 
         def gradient(variables: Any, micro: Batch, key: jax.Array, pull: Any = None):
             def losses(params: Any) -> tuple[dict[str, jax.Array], Ran]:
-                return forward(params, variables, micro, key, counts, pull)
+                return forward(frozen.whole(params, state.params), variables, micro, key, counts, pull)
 
             how = _summed if balance is None else balance
-            grads, ran, figures = how(
-                losses, state.params, objectives=objectives, batch=micro, key=jax.random.fold_in(key, 1)
-            )
+            grads, ran, figures = how(losses, own, objectives=objectives, batch=micro, key=jax.random.fold_in(key, 1))
             return grads, (ran.parts, figures, ran.variables)
 
         pulls, together = forward.together(state, batch, noise_key, counts)
@@ -71,7 +73,7 @@ def make_step(
         )
         parts |= together
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params = frozen.whole(optax.apply_updates(own, updates), state.params)
         total = sum(forward.weighted(parts).values())
         metrics = {"loss": total, "grad_norm": optax.tree.norm(grads)} | figures
         metrics |= {f"loss/{name}": part for name, part in parts.items()}
@@ -87,6 +89,7 @@ class _Forward:
     model: linen.Module | Placed
     objectives: Mapping[str, Any]
     accumulate: int
+    still: tuple[str, ...] = ()
 
     def __call__(self, params: Any, variables: Any, batch: Batch, key: jax.Array, counts: Any, pull: Any = None):
         """Weighted losses, and what was left. pull: of a part of the batch, where some losses are of all of it."""
@@ -119,7 +122,8 @@ class _Forward:
 
     def _said(self, params: Any, variables: Any, batch: Batch, key: jax.Array) -> tuple[Outputs, Any, list[jax.Array]]:
         given, mutable = {"params": params, **variables}, [*variables, LOSSES]
-        out: Any = self.model.apply(given, batch.inputs, train=True, rngs={"dropout": key}, mutable=mutable)
+        with linen.intercept_methods(frozen.still(self.still)) if self.still else contextlib.nullcontext():
+            out: Any = self.model.apply(given, batch.inputs, train=True, rngs={"dropout": key}, mutable=mutable)
         variables = dict(out[1])
         return out[0], variables, jax.tree.leaves(variables.pop(LOSSES, {}))
 

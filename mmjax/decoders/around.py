@@ -40,3 +40,8 @@ class Around:
     def encoders(self) -> Mapping[str, linen.Module]:
         """Those of the decoder, if it has any."""
         return getattr(self.decoder, "encoders", {})
+
+    @property
+    def alike(self) -> Mapping[str, str]:
+        """Which modalities share the encoders of others."""
+        return getattr(self.decoder, "alike", {})

@@ -24,23 +24,28 @@ class Talker(linen.Module):
     encoder-decoder  none                      ``cross=1``, as Whisper and the first transformers
     ================ ========================= =====================================================================
 
-    In the text an id of -(1 + i) is no word but a place for one token of the i-th encoder, in the order of names.
-    Places of an encoder are filled in turn with its tokens, so pictures and recordings stand anywhere, and words see
+    In the text an id of -(1 + i) is no word but a place for one token of the i-th modality, in the order of names.
+    Places of a modality are filled in turn with its tokens, so pictures and recordings stand anywhere, and words see
     those that stand before them. A place without a token is masked, as all of them are where the modality is absent.
     To a decoder with ``cross`` places are nothing: each word sees all that there is (Flamingo's sees the last picture
     before it).
+
+    Several pictures or recordings at once are modalities each, that share an encoder and a bridge: with
+    ``alike={"second": "image"}`` the second goes the way of the image, to places of its own.
 
     Modalities that are left out are as if masked. Initialise with all of them. ``streams`` of what comes out are what
     the decoder was given.
 
     These ways are published ones. OpenAI has published no architecture of GPT-4V or its successors, so none is here.
 
-    Raises UserError for packed rows, for bridges without an encoder, and where tokens have not the decoder's width.
+    Raises UserError for packed rows, for bridges and likenesses without an encoder, and where tokens have not the
+    decoder's width.
     """
 
     encoders: Mapping[str, linen.Module]
     decoder: GPT
     bridges: Mapping[str, linen.Module] = field(default_factory=dict)
+    alike: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stream(self) -> str:
@@ -83,26 +88,38 @@ class Talker(linen.Module):
 
     def given(self, inputs: Mapping[str, Signal], *, train: bool) -> dict[str, Tokens]:
         """What the decoder is given of each modality."""
-        unknown = sorted(set(self.bridges) - set(self.encoders))
-        if unknown:
-            raise UserError(f"bridges have {unknown[0]!r}, which has no encoder; there are {', '.join(self.encoders)}")
+        self._check_names()
         given = {}
-        for name in sorted(set(self.encoders) & set(inputs)):
-            tokens = self.encoders[name](inputs[name], train=train)
+        for name in sorted(set(self._names) & set(inputs)):
+            way = self.alike.get(name, name)
+            tokens = self.encoders[way](inputs[name], train=train)
             masks.unpacked(tokens, of="decoders.Talker")
-            given[name] = self.bridges[name](tokens, train=train) if name in self.bridges else tokens
+            given[name] = self.bridges[way](tokens, train=train) if way in self.bridges else tokens
         return given
 
     def _filled(self, signal: Signal, given: Mapping[str, Tokens]) -> Tokens:
         """At each place of the text the token that it is for; masked at words, and where there is none."""
         values = jnp.zeros((*signal.mask.shape, self.decoder.width), jnp.dtype(self.decoder.dtype))
         mask = jnp.zeros(signal.mask.shape, bool)
-        for number, name in enumerate(sorted(self.encoders)):
+        for number, name in enumerate(self._names):
             if name in given:
                 self._check(name, given[name])
                 own, here = _placed(signal, given[name], -(1 + number))
                 values, mask = jnp.where(here[..., None], own.astype(values.dtype), values), mask | here
         return Tokens(values, mask)
+
+    @property
+    def _names(self) -> list[str]:
+        """All that is given, in the order of places."""
+        return sorted({*self.encoders, *self.alike})
+
+    def _check_names(self) -> None:
+        known = ", ".join(self.encoders)
+        for name in sorted(set(self.bridges) - set(self.encoders)):
+            raise UserError(f"bridges have {name!r}, which has no encoder; there are {known}")
+        for name, way in sorted(self.alike.items()):
+            if way not in self.encoders or name in self.encoders:
+                raise UserError(f"alike={{{name!r}: {way!r}}} must take a name without an encoder to one with: {known}")
 
     def _check(self, name: str, tokens: Tokens) -> None:
         if tokens.values.shape[-1] != self.decoder.width:

@@ -128,7 +128,7 @@ def fitted(experiment: Experiment) -> Any:
 
     One that nothing encodes must not count as seen: modality dropout might spare it alone.
     """
-    schema, encoders = experiment.data.fit(), parts(experiment.model, "encoders")
+    schema, encoders = experiment.data.fit(), _encoders(experiment.model)
     read = {*encoders, getattr(experiment.model, "stream", "")}  # what a decoder reads itself needs no encoder
     return schema.only(read, reason="the model has no encoder for it") if encoders else schema
 
@@ -141,7 +141,7 @@ def check_sizes(
     An index outside a table would be clamped in silence on the device, so it must not get there. targets: by
     head, where its name is another than its target's. made: inputs that views make.
     """
-    for name, part in parts(model, "encoders").items():
+    for name, part in _encoders(model).items():
         if name in made and name not in schema.inputs:
             continue
         if name not in schema.inputs:
@@ -168,6 +168,12 @@ def parts(model: linen.Module, name: str) -> Mapping[str, Any]:
     """A multimodal model's encoders or heads by name; of other models none."""
     found = getattr(model, name, None)  # of other models a number, say
     return found if isinstance(found, Mapping) else {}
+
+
+def _encoders(model: linen.Module) -> dict[str, Any]:
+    """A model's encoders by each modality that goes through them."""
+    own = parts(model, "encoders")
+    return {**own, **{name: own[way] for name, way in parts(model, "alike").items() if way in own}}
 
 
 def _within(part: Any, where: str) -> Iterator[tuple[str, Any]]:

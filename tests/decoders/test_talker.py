@@ -85,6 +85,22 @@ def test_places_are_filled_in_turn_wherever_they_stand():
     )
 
 
+def test_pictures_that_are_alike_share_an_encoder_and_stand_anywhere():
+    """In which of two places a picture stands matters, not by which name it came there."""
+    model = PREFIX.clone(alike={"second": "image"})
+    second = -3
+    other = PICTURE.replace(values=PICTURE.values[:, ::-1] + 0.5)
+    inputs = {**given([1, IMAGE, IMAGE, 4, AUDIO, second, second, 5]), "second": other}
+    params = weights("prefix")
+    made = jax.eval_shape(lambda: model.init(jax.random.key(0), inputs, train=False))
+    assert jax.tree.map(jnp.shape, made) == jax.tree.map(jnp.shape, params)
+    run = jax.jit(lambda inputs: model.apply(params, inputs, train=False).heads["next"].features)
+    swapped = given([1, second, second, 4, AUDIO, IMAGE, IMAGE, 5], image=other, second=PICTURE)
+    np.testing.assert_array_equal(run(inputs), run(swapped))
+    moved = run({**inputs, "image": other, "second": PICTURE})
+    assert np.abs(moved - run(inputs))[0, 2:].max(axis=-1).min() > 1e-4
+
+
 def test_a_cross_attending_decoder_sees_everything_from_every_word():
     seen = logits("gated", given([1, 2, 3]))
     changed = logits("gated", given([1, 2, 3], image=PICTURE.replace(values=PICTURE.values + 1)))
@@ -96,6 +112,8 @@ def test_a_cross_attending_decoder_sees_everything_from_every_word():
     [
         (decoders.Talker({"image": EYE}, decoders.GPT(VOCABULARY, **SIZE)), "tokens of 'image' are 6 wide, words 8"),
         (PREFIX.clone(encoders={"image": EYE}), "bridges have 'audio', which has no encoder; there are image"),
+        (PREFIX.clone(alike={"second": "film"}), "alike={'second': 'film'} must take a name without an encoder to one"),
+        (PREFIX.clone(alike={"audio": "image"}), "alike={'audio': 'image'} must take a name without an encoder to one"),
         (GATED.clone(bridges={"image": LATENTS["image"]}), "not equally wide .audio 6, image 8."),
         (GATED.clone(decoder=GATED.decoder.clone(scan=True)), "cross=2 differ from layer to layer"),
     ],

@@ -45,7 +45,7 @@ def pair(
     classes: bool = False,
     factored: bool = False,
 ) -> Rows:
-    """The float32 answers of ``head`` (None: the one named as the target) beside ``target``.
+    """The answers, in float32 at least, of ``head`` (None: the one named as the target) beside ``target``.
 
     Masked scores and targets are 0, so that a NaN or a label of -1 there reaches neither a value
     nor a gradient. stream: leave out the rows that lack this modality. classes: the target is one class a row, so
@@ -72,8 +72,9 @@ def pair(
         here = masks.present(batch.inputs[stream].mask)
         mask = mask & here.reshape(here.shape + (1,) * (mask.ndim - 1))
     inner = jnp.where(mask[..., None] if classes else mask, inner, 0)
-    scores = scores.replace(features=inner) if isinstance(scores, Factored) else inner.astype(jnp.float32)
-    targets = jnp.where(mask, signal.values, 0).astype(jnp.int32 if classes else jnp.float32)
+    scores = scores.replace(features=inner) if isinstance(scores, Factored) else _exact(inner)
+    targets = jnp.where(mask, signal.values, 0)
+    targets = targets.astype(jnp.int32) if classes else _exact(targets)
     return Rows(scores, targets, mask)
 
 
@@ -107,6 +108,11 @@ def alone(heads: Mapping[str, Any]) -> dict[str, Any]:
         name: answer.replace(features=answer.features[:, 0]) if isinstance(answer, Factored) else answer[:, 0]
         for name, answer in heads.items()
     }
+
+
+def _exact(values: Array) -> Array:
+    """In float32 at least."""
+    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
 
 
 def _known(name: str, names: Any, what: str) -> None:

@@ -2,10 +2,22 @@
 
 from mmjax.heads.classify import Classify, MultiLabel
 from mmjax.heads.extract import Choose, Extract
+from mmjax.heads.prototypes import Prototypes
 from mmjax.heads.regress import Regress
 from mmjax.heads.temperature import Temperature
 from mmjax.heads.transcribe import Transcribe
 from mmjax.heads.vote import Vote
 from mmjax.heads.word import Words
 
-__all__ = ["Choose", "Classify", "Extract", "MultiLabel", "Regress", "Temperature", "Transcribe", "Vote", "Words"]
+__all__ = [
+    "Choose",
+    "Classify",
+    "Extract",
+    "MultiLabel",
+    "Prototypes",
+    "Regress",
+    "Temperature",
+    "Transcribe",
+    "Vote",
+    "Words",
+]

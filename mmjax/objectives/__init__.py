@@ -1,6 +1,7 @@
 """What training makes small: ``(outputs, batch) -> Mean``."""
 
 from mmjax.objectives import advantage, chunked, likelihood
+from mmjax.objectives.between import Between
 from mmjax.objectives.blend import Progress, blended
 from mmjax.objectives.contrastive import Contrastive
 from mmjax.objectives.ctc import CTC
@@ -10,20 +11,24 @@ from mmjax.objectives.joint import BarlowTwins, DeepCCA, SimCLR, VICReg
 from mmjax.objectives.policy import Policy, SelfCritical, Values
 from mmjax.objectives.preference import Preference, Ranking
 from mmjax.objectives.supervised import AbsoluteError, BinaryCrossEntropy, CrossEntropy, SquaredError
+from mmjax.objectives.teacher import Dino, PseudoLabel
 
 __all__ = [
     "CTC",
     "AbsoluteError",
     "BarlowTwins",
+    "Between",
     "BinaryCrossEntropy",
     "Contrastive",
     "CrossEntropy",
     "DeepCCA",
+    "Dino",
     "Distillation",
     "Experts",
     "Policy",
     "Preference",
     "Progress",
+    "PseudoLabel",
     "Ranking",
     "SelfCritical",
     "SimCLR",

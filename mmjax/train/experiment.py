@@ -78,6 +78,9 @@ class Experiment:
 
     @property
     def answers(self) -> dict[str, str]:
-        """The target that each head with an objective answers to, by head."""
-        asked = [objective for objective in self.objectives.values() if hasattr(objective, "target")]
+        """The target of the data that each head with an objective answers to, by head."""
+        own = self.objectives.values()  # less those whose targets are made by views
+        asked = [
+            objective for objective in own if hasattr(objective, "target") and not getattr(objective, "made", False)
+        ]
         return {objective.head or objective.target: objective.target for objective in asked}

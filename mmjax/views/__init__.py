@@ -6,6 +6,8 @@ in evaluation and without a gradient.
 
 from mmjax.views.augment import Crop, Erase, Flip, Light, Noise, Shift
 from mmjax.views.chain import Chain
+from mmjax.views.dino import Dino
+from mmjax.views.fixmatch import FixMatch
 from mmjax.views.several import Several
 
-__all__ = ["Chain", "Crop", "Erase", "Flip", "Light", "Noise", "Several", "Shift"]
+__all__ = ["Chain", "Crop", "Dino", "Erase", "FixMatch", "Flip", "Light", "Noise", "Several", "Shift"]

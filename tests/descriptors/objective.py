@@ -1,6 +1,8 @@
 """Every objective."""
 
-from descriptors.answer import CLASSES, LABELS, NUMBER, NUMBERS, SPOKEN, answer
+import numpy as np
+
+from descriptors.answer import ANSWERED, CLASSES, LABELS, NUMBER, NUMBERS, SPOKEN, answer
 from descriptors.row import noise
 from mmjax import objectives
 
@@ -9,6 +11,10 @@ OBJECTIVES = [
     answer(
         "cross_entropy_weighted", objectives.CrossEntropy("y", smoothing=0.1, class_weights=(1.0, 2.0, 0.5)), *CLASSES
     ),
+    answer(
+        "dino", objectives.Dino("y"), CLASSES[0], np.full((6, 3), 0.25, np.float32), np.repeat(ANSWERED[:, None], 3, 1)
+    ),
+    answer("pseudo_label", objectives.PseudoLabel("y"), *CLASSES),
     answer("experts", objectives.Experts("y"), noise(6, 2, 3), *CLASSES[1:], fused=True),
     answer("ctc", objectives.CTC("y"), *SPOKEN, framed=True),
     answer("binary_cross_entropy", objectives.BinaryCrossEntropy("y"), *LABELS),

@@ -45,9 +45,14 @@ def grown(tensors: Mapping[str, Any], words: int, *, seed: int = 0) -> dict[str,
     return own | {name: np.concatenate([table, new.astype(table.dtype)])}
 
 
-def release(params: Any, model: GPT) -> dict[str, np.ndarray]:
-    """Parameters under the names of the released files, where words and positions have a tensor each."""
-    return weight.release(params, origin, rows={"tokens_embed.weight": model.vocabulary})
+def release(params: Any, model: GPT, *, like: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
+    """Parameters under the names of the released files, where words and positions have a tensor each.
+
+    like: as of ``gpt2.release``.
+    """
+    found = weight.release(params, origin, rows={"tokens_embed.weight": model.vocabulary})
+    tied = {"lm_head.weight": "tokens_embed.weight"}
+    return found if like is None else weight.named(found, like, prefix=gpt2.PREFIX, tied=tied)
 
 
 def origin(path: str) -> Origin | None:

@@ -13,6 +13,8 @@ from mmjax.decoders import GPT
 from mmjax.zoo import weight
 from mmjax.zoo.weight import Account, Origin
 
+PREFIX = "transformer."
+
 
 def small(**fields: Any) -> GPT:
     """124,439,808 parameters."""
@@ -47,14 +49,18 @@ def adopt(tensors: Mapping[str, Any], model: GPT) -> tuple[dict[str, Any], Accou
     return weight.adopt(bare(tensors), model, origin)
 
 
-def release(params: Any) -> dict[str, np.ndarray]:
-    """Parameters under the names of the released files."""
-    return weight.release(params, origin)
+def release(params: Any, *, like: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
+    """Parameters under the names of the released files.
+
+    like: a file's tensors as they were read, whose names these get, beside those that no parameter is made of.
+    """
+    found = weight.release(params, origin)
+    return found if like is None else weight.named(found, like, prefix=PREFIX, tied={"lm_head.weight": "wte.weight"})
 
 
-def bare(tensors: Mapping[str, Any], prefix: str = "transformer.") -> dict[str, Any]:
+def bare(tensors: Mapping[str, Any]) -> dict[str, Any]:
     """Tensors without the prefix, and without the output that is the words' table once more."""
-    found = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    found = {name.removeprefix(PREFIX): value for name, value in tensors.items()}
     if "lm_head.weight" in found and np.array_equal(found["lm_head.weight"], found.get("wte.weight")):  # pyright: ignore[reportArgumentType]
         del found["lm_head.weight"]
     return found

@@ -134,6 +134,21 @@ def release(params: Any, origins: Origins, rows: Mapping[str, int] | None = None
     return found
 
 
+def named(
+    released: Mapping[str, np.ndarray], like: Mapping[str, Any], *, prefix: str, tied: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """Released tensors under the names of ``like``, the file's tensors as they were read.
+
+    These may begin with a prefix. Those that no leaf is made of come back as they were; ``tied``: by name the tensor
+    that it is once more.
+    """
+    found = {}
+    for name, value in like.items():
+        own = name.removeprefix(prefix)
+        found[name] = released[tied.get(own, own)] if tied.get(own, own) in released else np.asarray(value)
+    return found
+
+
 def _taken(tensors: Mapping[str, Any], origin: Origin) -> np.ndarray:
     arrays = [np.asarray(tensors[name]) for name in origin.names]
     whole = np.concatenate(arrays) if len(arrays) > 1 else arrays[0]

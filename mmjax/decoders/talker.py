@@ -33,6 +33,10 @@ class Talker(linen.Module):
     Several pictures or recordings at once are modalities each, that share an encoder and a bridge: with
     ``alike={"second": "image"}`` the second goes the way of the image, to places of its own.
 
+    LLaVA learns in two stages (Liu et al., 2023, https://arxiv.org/abs/2304.08485), beside a tower and a decoder that
+    come from elsewhere: first the bridge alone, ``Optim(frozen=("^(encoders_image|decoder)/",))``, then the decoder,
+    too, ``Optim(frozen=("^encoders_image/",))`` with ``init_from`` the first run's folder.
+
     Modalities that are left out are as if masked. Initialise with all of them. ``streams`` of what comes out are what
     the decoder was given.
 

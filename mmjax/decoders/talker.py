@@ -26,7 +26,8 @@ class Talker(linen.Module):
 
     In the text an id of -(1 + i) is no word but a place for one token of the i-th modality, in the order of names.
     Places of a modality are filled in turn with its tokens, so pictures and recordings stand anywhere, and words see
-    those that stand before them. A place without a token is masked, as all of them are where the modality is absent.
+    those that stand before them. A place without a token is masked, as all of them are where the modality is absent;
+    what follows it is what follows the word before.
     To a decoder with ``cross`` places are nothing: each word sees all that there is (Flamingo's sees the last picture
     before it).
 
@@ -88,7 +89,9 @@ class Talker(linen.Module):
         words = signal.replace(values=jnp.maximum(signal.values, 0), mask=real)
         tokens = self.decoder.embedded(words, train=train, filled=filled)
         out = self.decoder.continued(tokens, train=train, slots=slots, memory=memory)
-        return out.replace(streams={**given, **out.streams})
+        said = out.heads[self.head]
+        said = said.replace(features=_carried(said.features, real, signal.mask))
+        return out.replace(streams={**given, **out.streams}, heads={**out.heads, self.head: said})
 
     def given(self, inputs: Mapping[str, Signal], *, train: bool) -> dict[str, Tokens]:
         """What the decoder is given of each modality."""
@@ -141,6 +144,14 @@ def _placed(signal: Signal, tokens: Tokens, place: int) -> tuple[Array, Array]:
     at = jnp.clip(numbers, 0, count - 1)
     values = jnp.take_along_axis(masks.zeroed(tokens.values, tokens.mask), at[..., None], axis=1)
     return values, own & (numbers < count) & jnp.take_along_axis(tokens.mask, at, axis=1)
+
+
+def _carried(features: Array, real: Array, here: Array) -> Array:
+    """``b n d``: at each place that is nothing what stands at the last real token before it, if there is one."""
+    last = jax.lax.cummax(jnp.where(real, jnp.arange(real.shape[1]), -1), axis=1)
+    nothing = here & ~real & (last >= 0)
+    before = jnp.take_along_axis(features, jnp.maximum(last, 0)[..., None], axis=1)
+    return jnp.where(nothing[..., None], before, features)
 
 
 def _joined(given: Mapping[str, Tokens]) -> Tokens:

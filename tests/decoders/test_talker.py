@@ -80,9 +80,18 @@ def test_places_are_filled_in_turn_wherever_they_stand():
     assert np.all(np.abs(seen[4:] - changed[4:]).max(axis=1) > 1e-4)
     text = given([1, IMAGE, IMAGE, IMAGE, 3])["text"]
     gone = text.replace(mask=text.mask.at[0, 3].set(False))
-    np.testing.assert_array_equal(
-        logits("prefix", given([1, IMAGE, IMAGE, IMAGE, 3])), logits("prefix", {**given([1]), "text": gone})
-    )
+    seen, masked = logits("prefix", given([1, IMAGE, IMAGE, IMAGE, 3])), logits("prefix", {**given([1]), "text": gone})
+    np.testing.assert_array_equal(seen[[0, 1, 2, 4]], masked[[0, 1, 2, 4]])
+
+
+@talkers
+def test_what_follows_a_place_that_is_nothing_follows_the_word_before_it(model):
+    """So a prompt may end with the place of what is missing, and an answer does not begin blindly."""
+    heard = {name: signal for name, signal in given([4, 2, IMAGE, IMAGE, 7]).items() if name != "image"}
+    found = logits(model, heard)
+    np.testing.assert_array_equal(found[[2, 3]], found[[1, 1]])
+    short = {**heard, "text": given([4, 2])["text"]}
+    np.testing.assert_allclose(found[3], logits(model, short)[1], rtol=1e-4, atol=1e-5)
 
 
 def test_pictures_that_are_alike_share_an_encoder_and_stand_anywhere():

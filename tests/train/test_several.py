@@ -11,11 +11,11 @@ from mmjax import Experiment, datasets, decoders, encoders, fields, metrics, obj
 from mmjax.train import Evaluator, Optim, Run
 
 LEVELS = {"dark": 30, "bright": 220}
-QUESTION = "tell <image> from <second> now"
+QUESTION = "tell <image> from <second>:"
 
 
 def manifest(folder):
-    """Each picture told in turn; the second may be missing."""
+    """Each picture told in turn; the second, with whose place the prompt ends, may be missing."""
     for name, level in LEVELS.items():
         PIL.Image.fromarray(np.full((8, 8), level, np.uint8)).save(folder / f"{name}.png")
     rows = [

@@ -26,9 +26,6 @@ class Prompt:
     is empty in a row, and the row has only its prompt. A cell that is a list holds several answers that are right, of
     which the first is learned. Without any token a prompt is the end of the text before.
 
-    End a template with a word where the last mark's modality may be missing: its places are nothing then, and an answer
-    that begins behind them would begin blindly.
-
     length, reply: the most tokens of a prompt and of an answer, its end counted in; None is the longest in training, at
     most 512. A longer prompt loses its first words, never a place; a longer answer its last ones.
 

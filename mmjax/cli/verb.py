@@ -158,12 +158,12 @@ def generate(options: Options) -> int:
     names = [field.name for field in dataclasses.fields(mmjax.generate.Choice)]
     how = mmjax.generate.Choice(**{name: getattr(said, name) for name in names})
 
+    begun = iter(prompts[:1])  # shown with the first piece, once it is known to be a prompt that can be continued
+
     def tell(_: int, piece: str) -> None:
-        print(piece, end="", file=sys.stderr, flush=True)
+        print(next(begun, "") + piece, end="", file=sys.stderr, flush=True)
 
     alone = len(prompts) == 1
-    if alone:
-        tell(0, prompts[0])
     asked = {"tokens": said.tokens, "stop": said.stop, "beams": said.beams, "seed": said.seed}
     found = generator(prompts, how=how, tell=tell if alone else None, given=parts, **asked)
     if alone:

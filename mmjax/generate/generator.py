@@ -104,6 +104,8 @@ class Generator:
 
     def _encoded(self, prompt: str) -> list[int]:
         """Its ids, of which the last fit the slots; an empty prompt is the end of the text before."""
+        if any("\ud800" <= letter <= "\udfff" for letter in prompt):
+            raise UserError("a prompt holds half a character (a lone surrogate); it must be UTF-8")
         ids = self._prompted(prompt).tolist() or [self.tokenizer.end]
         if self.fields and len(ids) > self.decoder.slots:
             raise UserError(f"a prompt of {len(ids)} tokens does not fit the model's context of {self.decoder.slots}")

@@ -45,6 +45,7 @@ def test_texts_go_on(run, capsys):
     ("words", "message"),
     [
         ([], "--prompt TEXT is missing"),
+        (["--prompt", "a\udcff"], "a prompt holds half a character"),
         (["--prompt", "a", "--top_p", "2"], "top_p=2.0 must be above 0"),
         (["--prompt", "a", "--tokens", "0"], "tokens=0 must be 1 or more"),
         (["--prompt", "a", "--temprature", "1"], "did you mean --temperature?"),

@@ -2,12 +2,20 @@
 
 import gc
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Nearly all the time goes into compiling tiny programs, which need no optimising.
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+# Nearly all the time goes into compiling tiny programs, which need no optimising. Fusions by templates take most of
+# it; jaxlib 0.10 can do without, later ones know no such flag and would end at once.
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_parallel_codegen_split_count=1",
+        "--xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."),
+    ]
 ).strip()
 
 import jax
@@ -43,3 +51,13 @@ def _room_for_programs():
     if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > 30_000:
         jax.clear_caches()
         gc.collect()
+
+
+def pytest_collection_modifyitems(items):
+    """Contracts of one row after the other, so that one process asks for its programs, and asks once."""
+    held = [i for i, item in enumerate(items) if item.path.name == "test_contracts.py" and hasattr(item, "callspec")]
+    rows: dict[str, list] = {}
+    for i in held:
+        rows.setdefault(str(items[i].callspec.params["row"]), []).append(items[i])
+    for i, item in zip(held, [item for row in rows.values() for item in row], strict=True):
+        items[i] = item

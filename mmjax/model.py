@@ -12,7 +12,8 @@ class Multimodal(linen.Module):
 
     Any subset of the encoders' modalities may be given: an absent one and a wholly masked one are
     the same. Initialise with all of them, so that every parameter is made. A head with a ``stream`` reads that
-    modality's tokens alone, and is silent where they are left out.
+    modality's tokens alone, and is silent where they are left out; one that ``listens`` is given what is fused, too.
+    Raises UserError where an encoder cannot leave out tokens that are hidden (``views.Hide``).
     """
 
     encoders: Mapping[str, linen.Module]
@@ -20,12 +21,14 @@ class Multimodal(linen.Module):
     heads: Mapping[str, linen.Module]
 
     def __call__(self, inputs: Mapping[str, Signal], *, train: bool) -> Outputs:
-        streams = {
-            name: encoder(inputs[name], train=train) for name, encoder in self.encoders.items() if name in inputs
-        }
+        streams = {name: self._encoded(name, inputs[name], train=train) for name in self.encoders if name in inputs}
         fused = self.fusion(streams, train=train)
         read = {name: self._read(name, streams, fused) for name in self.heads}
-        heads = {name: self.heads[name](tokens, train=train) for name, tokens in read.items() if tokens is not None}
+        heads = {
+            name: self.heads[name](tokens, train=train, **self._beside(name, fused))
+            for name, tokens in read.items()
+            if tokens is not None
+        }
         return Outputs(streams=streams, fused=fused, heads=heads)
 
     def _read(self, head: str, streams: Mapping[str, Tokens], fused: Tokens) -> Tokens | None:
@@ -34,3 +37,15 @@ class Multimodal(linen.Module):
         if stream and stream not in self.encoders:
             raise UserError(f"head {head!r} reads stream {stream!r}; there are {', '.join(sorted(self.encoders))}")
         return streams.get(stream) if stream else fused
+
+    def _encoded(self, name: str, signal: Signal, *, train: bool) -> Tokens:
+        """A modality's tokens."""
+        tokens = self.encoders[name](signal, train=train)
+        if signal.kept is not None and tokens.kept is None:
+            own = type(self.encoders[name]).__name__
+            raise UserError(f"tokens of {name!r} are hidden, but encoders.{own} cannot leave out any")
+        return tokens
+
+    def _beside(self, head: str, fused: Tokens) -> dict[str, Tokens]:
+        """What a head is given beside what it reads."""
+        return {"memory": fused} if getattr(self.heads[head], "listens", False) else {}

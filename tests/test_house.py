@@ -42,7 +42,7 @@ NARROW = {
     "objectives": {"core"},
     "metrics": {"core"},
     "flops": {"core"},
-    "views": {"core"},
+    "views": {"core", "nn"},
     "zoo": {"core", "nn", "encoders", "fusion", "heads", "decoders", "model"},
     "train": {"core", "objectives", "metrics", "flops", "data"},
 }

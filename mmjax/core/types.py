@@ -16,6 +16,16 @@ LOSSES = "losses"
 Array = Any  # a jax or numpy array, or anything a tree transformation puts in its place
 
 
+class Kept(flax.struct.PyTreeNode):
+    """Which of an encoder's n tokens are worked on, where the others are hidden to be guessed (``views.Hide``).
+
+    index: ``b k``, their numbers in order, -1 for no token. mask: ``b n``, which of all tokens are real.
+    """
+
+    index: Array
+    mask: Array
+
+
 class Signal(flax.struct.PyTreeNode):
     """What the world gives.
 
@@ -34,22 +44,28 @@ class Signal(flax.struct.PyTreeNode):
     ======== ================================== =======================
 
     Where several examples share a row, ``segments`` (``b n``, 0 is padding) and ``positions``
-    (``b n``) stand beside the mask; None means one segment, counted from 0.
+    (``b n``) stand beside the mask; None means one segment, counted from 0. Where some tokens are hidden, ``kept``
+    tells an encoder which it is to work on; None means all.
     """
 
     values: Array
     mask: Array
     segments: Array | None = None
     positions: Array | None = None
+    kept: Kept | None = None
 
 
 class Tokens(flax.struct.PyTreeNode):
-    """What an encoder gives, and what a fusion takes and gives. values: ``b n d``; mask: ``b n``."""
+    """What an encoder gives, and what a fusion takes and gives. values: ``b n d``; mask: ``b n``.
+
+    kept: which of its tokens an encoder worked on, where that is not all.
+    """
 
     values: Array
     mask: Array
     segments: Array | None = None
     positions: Array | None = None
+    kept: Kept | None = None
 
 
 class Batch(flax.struct.PyTreeNode):

@@ -74,7 +74,9 @@ class Image(linen.Module):
         if self.embed_norm:
             norm = nn.norm.features("layer", epsilon=self.epsilon, dtype=self.dtype, name="embed_norm")
             tokens = tokens.replace(values=masks.zeroed(norm(tokens.values), tokens.mask))
-        return trunk(tokens, train=train)
+        if signal.kept is not None and self.convolutions:
+            raise UserError("convolutions would look at hidden patches; set convolutions=0 of encoders.Image")
+        return trunk(nn.kept.only(tokens, signal.kept), train=train)
 
     def _whole(self, values: Float[Array, "b h w c"], signal: Signal) -> Tokens:
         """Patches of pictures."""

@@ -74,7 +74,9 @@ class Spectrogram(linen.Module):
         values, places = nn.position.marked_2d(squares, kind=self.positions, grid=self.grid)
         mask = jnp.tile(self._real(frames.mask), (1, squares.shape[1]))
         tokens = nn.embed.ClassTokens(self.class_tokens, name="class")(Tokens(values, mask, positions=places))
-        return trunk(tokens, train=train)
+        if signal.kept is not None and self.stride < self.patch:
+            raise UserError(f"squares that overlap would tell of hidden ones; set stride={self.patch}, the patch")
+        return trunk(nn.kept.only(tokens, signal.kept), train=train)
 
     def _count(self, length: int) -> int:
         return max(0, length - self.patch) // self.stride + 1

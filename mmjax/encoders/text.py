@@ -65,4 +65,4 @@ class Text(linen.Module):
             values += table[0].astype(values.dtype)
         values = linen.Dropout(self.dropout, deterministic=not train)(values)
         tokens = Tokens(values, signal.mask, signal.segments, signal.positions)
-        return trunk(tokens, train=train)
+        return trunk(nn.kept.only(tokens, signal.kept), train=train)

@@ -3,6 +3,7 @@
 from mmjax.heads.classify import Classify, MultiLabel
 from mmjax.heads.extract import Choose, Extract
 from mmjax.heads.prototypes import Prototypes
+from mmjax.heads.reconstruct import Reconstruct
 from mmjax.heads.regress import Regress
 from mmjax.heads.temperature import Temperature
 from mmjax.heads.transcribe import Transcribe
@@ -15,6 +16,7 @@ __all__ = [
     "Extract",
     "MultiLabel",
     "Prototypes",
+    "Reconstruct",
     "Regress",
     "Temperature",
     "Transcribe",

@@ -10,6 +10,7 @@ from mmjax.objectives.experts import Experts
 from mmjax.objectives.joint import BarlowTwins, DeepCCA, SimCLR, VICReg
 from mmjax.objectives.policy import Policy, SelfCritical, Values
 from mmjax.objectives.preference import Preference, Ranking
+from mmjax.objectives.reconstruction import Reconstruction
 from mmjax.objectives.supervised import AbsoluteError, BinaryCrossEntropy, CrossEntropy, SquaredError
 from mmjax.objectives.teacher import Dino, PseudoLabel
 
@@ -30,6 +31,7 @@ __all__ = [
     "Progress",
     "PseudoLabel",
     "Ranking",
+    "Reconstruction",
     "SelfCritical",
     "SimCLR",
     "SquaredError",

@@ -8,6 +8,24 @@ from mmjax.views.augment import Crop, Erase, Flip, Light, Noise, Shift
 from mmjax.views.chain import Chain
 from mmjax.views.dino import Dino
 from mmjax.views.fixmatch import FixMatch
+from mmjax.views.hide import Hide, Patches, Squares, Words
+from mmjax.views.masked import MaskedWords
 from mmjax.views.several import Several
 
-__all__ = ["Chain", "Crop", "Dino", "Erase", "FixMatch", "Flip", "Light", "Noise", "Several", "Shift"]
+__all__ = [
+    "Chain",
+    "Crop",
+    "Dino",
+    "Erase",
+    "FixMatch",
+    "Flip",
+    "Hide",
+    "Light",
+    "MaskedWords",
+    "Noise",
+    "Patches",
+    "Several",
+    "Shift",
+    "Squares",
+    "Words",
+]

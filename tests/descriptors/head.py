@@ -2,11 +2,19 @@
 
 import jax.numpy as jnp
 
-from descriptors.row import WIDTH, Row, dense, tokens
+from descriptors.row import WIDTH, Row, dense, lengths, tokens, trunk
 from mmjax import heads
+from mmjax.core import Kept
 
 # The first row was read twice, the second once.
 READ = tokens(WIDTH, 4, 2, 0).replace(segments=jnp.asarray([[1, 1, 2, 2], [1, 1, 0, 0], [0, 0, 0, 0]], jnp.int32))
+
+# Of five tokens four are worked on, in the second row two.
+SEEN = tokens(WIDTH, 4, 2, 0).replace(
+    kept=Kept(jnp.asarray([[0, 1, 3, 4], [1, 2, -1, -1], [-1] * 4], jnp.int32), lengths(5, 3, 0))
+)
+DECODED = 5 * 8 + 8 + trunk(depth=1) + dense(8, 6)  # places, what stands for the hidden, a layer, what is said
+SMALL = {"width": 8, "heads": 2, "mlp": 2.0}
 
 HEADS = [
     Row("classify", heads.Classify(3), tokens(WIDTH, 4, 2, 0), 2 * WIDTH + dense(WIDTH, 3), packs=True),
@@ -24,5 +32,6 @@ HEADS = [
     Row("extract", heads.Extract(3), tokens(WIDTH, 4, 2, 0), dense(WIDTH, 3), apart=True),
     Row("extract_readings", heads.Extract(3, readings=2), READ, dense(WIDTH, 3), apart=True),
     Row("choose", heads.Choose(2), READ, WIDTH, apart=True),
+    Row("reconstruct", heads.Reconstruct(6, **SMALL), SEEN, dense(WIDTH, 8) + DECODED),
     Row("regress_many", heads.Regress(2), tokens(WIDTH, 4, 2, 0), 2 * WIDTH + dense(WIDTH, 2), packs=True),
 ]

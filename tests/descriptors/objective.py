@@ -3,8 +3,10 @@
 import numpy as np
 
 from descriptors.answer import ANSWERED, CLASSES, LABELS, NUMBER, NUMBERS, SPOKEN, answer
-from descriptors.row import noise
+from descriptors.row import integers, noise
 from mmjax import objectives
+
+PATCHES = np.broadcast_to((integers(10, 6, 2) < 7)[..., None], (6, 2, 3))
 
 OBJECTIVES = [
     answer("cross_entropy", objectives.CrossEntropy("y"), *CLASSES),
@@ -20,5 +22,6 @@ OBJECTIVES = [
     answer("binary_cross_entropy", objectives.BinaryCrossEntropy("y"), *LABELS),
     answer("squared_error", objectives.SquaredError("y"), *NUMBER),
     answer("squared_error_many", objectives.SquaredError("y"), *NUMBERS),
+    answer("reconstruction", objectives.Reconstruction("y"), noise(6, 2, 3), noise(6, 2, 3, seed=1), PATCHES),
     answer("absolute_error", objectives.AbsoluteError("y"), *NUMBER),
 ]

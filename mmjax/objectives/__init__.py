@@ -8,6 +8,7 @@ from mmjax.objectives.ctc import CTC
 from mmjax.objectives.distillation import Distillation
 from mmjax.objectives.experts import Experts
 from mmjax.objectives.joint import BarlowTwins, DeepCCA, SimCLR, VICReg
+from mmjax.objectives.matching import Matching
 from mmjax.objectives.policy import Policy, SelfCritical, Values
 from mmjax.objectives.preference import Preference, Ranking
 from mmjax.objectives.reconstruction import Reconstruction
@@ -26,6 +27,7 @@ __all__ = [
     "Dino",
     "Distillation",
     "Experts",
+    "Matching",
     "Policy",
     "Preference",
     "Progress",

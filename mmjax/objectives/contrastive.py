@@ -29,6 +29,8 @@ class Contrastive:
     wrong rows count; 0 for all alike, else they are weighted by the ``hard``-th power of exp(logit) (Robinson et al.,
     2021, https://arxiv.org/abs/2010.04592; softmax alone).
 
+    where: a target of ones and zeros; rows of which it is not 1 take no part, as those that ``views.Mismatched`` made.
+
     A step compares the rows of its whole batch, on whatever devices they lie, ``chunk`` of each device at a time
     (``objectives.pairwise``). ``whole``: also where ``optim.accumulate`` runs the model on one part of the batch after
     another (gradient caching, Gao et al., 2021, https://arxiv.org/abs/2101.06983); else each part is by itself.
@@ -43,6 +45,7 @@ class Contrastive:
     scale: str = "scale"
     hard: float = 0.0
     chunk: int = 256
+    where: str = ""
     whole: bool = True
     weight: float = 1.0
 
@@ -62,14 +65,24 @@ class Contrastive:
         sharpness = outputs.heads[self.scale][0]  # all rows are alike
         scale, added = sharpness.astype(jnp.promote_types(sharpness.dtype, jnp.float32))
         rule = Softmax(self.hard) if self.kind == "softmax" else Sigmoid()
+        paired = self._paired(batch)
         total, count = jnp.zeros(()), jnp.zeros(())
         for one, other in self._pairs(sorted(found)):
-            mask = found[one].mask & found[other].mask
+            mask = found[one].mask & found[other].mask & paired
             sides = (jnp.where(mask[:, None], found[name].values, 0) for name in (one, other))
             more: Any = pairwise.total(*sides, mask, scale, added, rule, self.chunk, across)
             total += more
-            count += jnp.sum(_here(one, batch, mask) & _here(other, batch, mask), dtype=jnp.float32)
+            count += jnp.sum(_here(one, batch, mask) & _here(other, batch, mask) & paired, dtype=jnp.float32)
         return Mean(total.astype(jnp.float32), count)
+
+    def _paired(self, batch: Batch) -> Any:
+        """Which rows take part: ``b``, or True for all."""
+        if not self.where:
+            return True
+        if self.where not in batch.targets:
+            raise UserError(f"where={self.where!r} is no target; there are {', '.join(batch.targets) or 'none'}")
+        told = batch.targets[self.where]
+        return told.mask & (told.values == 1)
 
     def _pairs(self, names: Sequence[str]) -> list[tuple[str, str]]:
         if len(names) < 2 or (self.anchor and self.anchor not in names):

@@ -10,6 +10,7 @@ from mmjax.views.dino import Dino
 from mmjax.views.fixmatch import FixMatch
 from mmjax.views.hide import Hide, Patches, Squares, Words
 from mmjax.views.masked import MaskedWords
+from mmjax.views.mismatched import Mismatched
 from mmjax.views.several import Several
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Hide",
     "Light",
     "MaskedWords",
+    "Mismatched",
     "Noise",
     "Patches",
     "Several",

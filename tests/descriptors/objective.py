@@ -16,6 +16,13 @@ OBJECTIVES = [
     answer(
         "dino", objectives.Dino("y"), CLASSES[0], np.full((6, 3), 0.25, np.float32), np.repeat(ANSWERED[:, None], 3, 1)
     ),
+    answer(
+        "matching",
+        objectives.Matching("y"),
+        np.random.default_rng(7).normal(size=(6, 2)).astype(np.float32),
+        np.arange(6, dtype=np.int32) % 2,
+        CLASSES[2],
+    ),
     answer("pseudo_label", objectives.PseudoLabel("y"), *CLASSES),
     answer("experts", objectives.Experts("y"), noise(6, 2, 3), *CLASSES[1:], fused=True),
     answer("ctc", objectives.CTC("y"), *SPOKEN, framed=True),

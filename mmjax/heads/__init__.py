@@ -2,6 +2,7 @@
 
 from mmjax.heads.classify import Classify, MultiLabel
 from mmjax.heads.extract import Choose, Extract
+from mmjax.heads.project import Project
 from mmjax.heads.prototypes import Prototypes
 from mmjax.heads.reconstruct import Reconstruct
 from mmjax.heads.regress import Regress
@@ -15,6 +16,7 @@ __all__ = [
     "Classify",
     "Extract",
     "MultiLabel",
+    "Project",
     "Prototypes",
     "Reconstruct",
     "Regress",

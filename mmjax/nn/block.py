@@ -146,7 +146,7 @@ def stacked(
 
     layers = linen.scan(
         step,
-        variable_axes={"params": 0, cache.NAME: 0, LOSSES: 0},
+        variable_axes={"params": 0, cache.NAME: 0, LOSSES: 0, "intermediates": 0},  # the last where they are asked for
         split_rngs={"params": True, "dropout": True},
         in_axes=linen.broadcast,  # pyright: ignore[reportArgumentType]
         length=depth,

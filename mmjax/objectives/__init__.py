@@ -13,7 +13,7 @@ from mmjax.objectives.policy import Policy, SelfCritical, Values
 from mmjax.objectives.preference import Preference, Ranking
 from mmjax.objectives.reconstruction import Reconstruction
 from mmjax.objectives.supervised import AbsoluteError, BinaryCrossEntropy, CrossEntropy, SquaredError
-from mmjax.objectives.teacher import Dino, PseudoLabel
+from mmjax.objectives.teacher import Data2vec, Dino, PseudoLabel
 
 __all__ = [
     "CTC",
@@ -23,6 +23,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "Contrastive",
     "CrossEntropy",
+    "Data2vec",
     "DeepCCA",
     "Dino",
     "Distillation",

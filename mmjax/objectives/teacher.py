@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from mmjax.core import Batch, Mean, Outputs, UserError
+from mmjax.core import Batch, Mean, Outputs, Tokens, UserError
 from mmjax.core.rows import pair
 
 
@@ -37,6 +37,44 @@ class Dino:
         scores = jnp.asarray(rows.scores, jnp.promote_types(rows.scores.dtype, jnp.float32))
         logs = jax.nn.log_softmax(scores / self.temperature)
         return Mean.of(-rows.targets * logs, rows.mask).replace(count=jnp.sum(rows.targets))
+
+
+@dataclass(frozen=True)
+class Data2vec:
+    """The teacher's features of what is hidden, by a smooth L1 (data2vec, Baevski et al., 2022,
+    https://arxiv.org/abs/2202.03555): half the square over ``beta`` within ``beta``, else less steep.
+
+    The target is that of ``views.Data2vec``, tokens ``b n d`` of a modality with a mask of those that were hidden from
+    the model; the mean is over these tokens and their numbers. head: one that gives as many tokens as wide, as
+    ``heads.Project(d, stream=...)`` does; None means the head named as the target.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ()
+    made: ClassVar[bool] = True  # its target, by views
+
+    target: str = "teacher"
+    head: str | None = None
+    beta: float = 2.0
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.beta <= 0:
+            raise UserError(f"beta must be above 0, not {self.beta}")
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
+        head = self.head or self.target
+        said = outputs.heads.get(head)
+        values = said.values if isinstance(said, Tokens) else said
+        wide = Outputs({}, outputs.fused, {} if values is None else {head: values})
+        target = batch.targets.get(self.target)
+        if target is not None:  # a token that was hidden has a mask, each of whose numbers is to be said
+            mask = jnp.broadcast_to(
+                target.mask.reshape(*target.mask.shape, *[1] * (3 - target.mask.ndim)), target.values.shape
+            )
+            batch = batch.replace(targets={self.target: target.replace(mask=mask)})
+        rows = pair(wide, batch, target=self.target, head=head)
+        off = jnp.abs(rows.scores - rows.targets)
+        return Mean.of(jnp.where(off <= self.beta, jnp.square(off) / (2 * self.beta), off - self.beta / 2), rows.mask)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,17 @@
 """A batch after its views: what a step sees in place of the data's rows, made inside of the step."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 
-from mmjax.core import Batch, Outputs, Signal
+from mmjax.core import Batch, Outputs, Signal, Tokens, UserError, trees
 from mmjax.train.optim import averaged
 from mmjax.train.state import TrainState
 
+KEPT = "intermediates"  # linen's own name for what layers said
 VIEWED = 2**32 - 2  # parts the key of views from a step's own
 
 
@@ -27,6 +29,29 @@ class Said:
         if self.variables is None:
             return self.model.init_with_output(jax.random.key(0), inputs, train=False)[0]
         return jax.lax.stop_gradient(self.model.apply(self.variables, inputs, train=False))
+
+    def layers(self, inputs: Mapping[str, Signal], stream: str) -> list[Tokens]:
+        """What the MLP of each layer of a modality's encoder says, before it is added, from the first to the last.
+
+        Raises UserError where there are no such layers, or where they lie on several devices (``mesh.pipe``).
+        """
+        own = re.compile(rf"encoders_{re.escape(stream)}/(.*/)?(block_\d+|blocks)/mlp")
+
+        def chosen(module: Any, method: str) -> bool:
+            return method == "__call__" and own.fullmatch("/".join(module.path)) is not None
+
+        options = {"train": False, "capture_intermediates": chosen}
+        if self.variables is None:
+            out, held = self.model.init_with_output(jax.random.key(0), inputs, mutable=True, **options)
+        else:
+            out, held = self.model.apply(self.variables, inputs, mutable=[KEPT], **options)
+        found = trees.flatten(jax.tree.map(lambda x: x[0], held.get(KEPT, {}), is_leaf=lambda x: isinstance(x, tuple)))
+        if not found:
+            raise UserError(f"views: the model's {stream!r} has no layers with an MLP, or they lie on several devices")
+        order = sorted(found, key=lambda path: [int(number) for number in re.findall(r"block_(\d+)", path)])
+        each = [layer for path in order for layer in (found[path] if "/blocks/" in path else [found[path]])]
+        mask = out.streams[stream].mask
+        return jax.lax.stop_gradient([Tokens(values, mask) for values in each])
 
 
 def through(views: Any, model: Any, state: TrainState, batch: Batch) -> Batch:

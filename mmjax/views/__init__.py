@@ -6,6 +6,7 @@ in evaluation and without a gradient.
 
 from mmjax.views.augment import Crop, Erase, Flip, Light, Noise, Shift
 from mmjax.views.chain import Chain
+from mmjax.views.data2vec import Data2vec
 from mmjax.views.dino import Dino
 from mmjax.views.fixmatch import FixMatch
 from mmjax.views.hide import Hide, Patches, Squares, Words
@@ -16,6 +17,7 @@ from mmjax.views.several import Several
 __all__ = [
     "Chain",
     "Crop",
+    "Data2vec",
     "Dino",
     "Erase",
     "FixMatch",

@@ -28,6 +28,7 @@ HEADS = [
     Row("words", heads.Words(11), tokens(WIDTH, 4, 2, 0), WIDTH * 11, packs=True),
     Row("temperature", heads.Temperature(), tokens(WIDTH, 4, 2, 0), 1, apart=True, drawn=False),
     Row("temperature_added", heads.Temperature(10.0, 1e4, -10.0), tokens(WIDTH, 4, 2, 0), 2, apart=True, drawn=False),
+    Row("project", heads.Project(5), tokens(WIDTH, 4, 2, 0), dense(WIDTH, 5), packs=True),
     Row("prototypes", heads.Prototypes(5, (6,), 3), tokens(WIDTH, 4, 2, 0), dense(WIDTH, 6) + dense(6, 3) + 3 * 5),
     Row("extract", heads.Extract(3), tokens(WIDTH, 4, 2, 0), dense(WIDTH, 3), apart=True),
     Row("extract_readings", heads.Extract(3, readings=2), READ, dense(WIDTH, 3), apart=True),

@@ -29,6 +29,7 @@ OBJECTIVES = [
     answer("binary_cross_entropy", objectives.BinaryCrossEntropy("y"), *LABELS),
     answer("squared_error", objectives.SquaredError("y"), *NUMBER),
     answer("squared_error_many", objectives.SquaredError("y"), *NUMBERS),
+    answer("data2vec", objectives.Data2vec("y"), noise(6, 2, 3), noise(6, 2, 3, seed=1), PATCHES),
     answer("reconstruction", objectives.Reconstruction("y"), noise(6, 2, 3), noise(6, 2, 3, seed=1), PATCHES),
     answer("absolute_error", objectives.AbsoluteError("y"), *NUMBER),
 ]

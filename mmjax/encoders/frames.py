@@ -11,6 +11,8 @@ from mmjax.core import Signal, Tokens, masks, plain
 class Frames(linen.Module):
     """Each frame through ``picture``, any encoder of images, pooled to one token; then a transformer over time.
 
+    After the Video Transformer Network (Neimark et al., 2021, https://arxiv.org/abs/2102.00719), with full attention.
+
     ``positions`` of the frames are sinusoidal, learned (``length`` of them), rotary, relative or none. Packed rows
     stay apart. A ``depth`` of 0 leaves each frame to itself.
     """

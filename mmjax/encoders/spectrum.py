@@ -9,7 +9,8 @@ from mmjax.core import Signal, Tokens, masks
 
 
 class Spectrum(linen.Module):
-    """A recording's log-mel spectrum, given as a picture ``b n mels 1`` to encoder ``picture``.
+    """A recording's log-mel spectrum, given as a picture ``b n mels 1`` to encoder ``picture``, as networks of
+    pictures first heard sounds at scale (Hershey et al., 2017, https://arxiv.org/abs/1609.09430).
 
     Time runs down the rows of the picture, whose mask is that of the frames, ``b n``: LeNet, ResNet and ConvNeXt
     see what is real and nothing of the padding. Series takes the bands of each frame as channels.

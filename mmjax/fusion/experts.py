@@ -11,7 +11,8 @@ from mmjax.fusion import stream
 
 
 class Experts(linen.Module):
-    """One token a modality, whose values are that modality's logits: ``b m classes``, for ``heads.Vote`` to weigh.
+    """One token a modality, whose values are that modality's logits: ``b m classes``, for ``heads.Vote`` to weigh
+    (Kittler et al., 1998, https://doi.org/10.1109/34.667881).
 
     Masked mean, LayerNorm and a linear layer for each stream. There is a token, masked where it has to be, for every
     stream of initialisation, in the order of names, so that a vote knows whose each is. Train each expert by its own

@@ -49,15 +49,15 @@ class Mixture:
 
 
 def _own(schema: schemas.Schema, part: Any) -> schemas.Schema:
-    """The schema with a part's own columns, and without modalities that it was told not to have."""
+    """The schema with a part's own columns, and without modalities and targets that it was told not to have."""
     told = part.fit() if isinstance(part, Records) else part  # records know their columns without being read
-    declared = getattr(told, "inputs", None) or {}
-    inputs = {name: _column(field, name, declared) for name, field in schema.inputs.items()}
-    targets = {
-        name: _column(field, name, getattr(told, "targets", None) or {}) for name, field in schema.targets.items()
-    }
-    kept = {name: field for name, field in inputs.items() if not declared or name in declared}
-    return dataclasses.replace(schema, inputs=kept, targets=targets)
+    inputs, targets = getattr(told, "inputs", None) or {}, getattr(told, "targets", None) or {}
+    names = {*targets, getattr(told, "label", None)} if hasattr(told, "targets") else schema.targets
+    return dataclasses.replace(
+        schema,
+        inputs={n: _column(field, n, inputs) for n, field in schema.inputs.items() if not inputs or n in inputs},
+        targets={n: _column(field, n, targets) for n, field in schema.targets.items() if n in names},
+    )
 
 
 def _column(field: Any, name: str, declared: Mapping[str, Any]) -> Any:

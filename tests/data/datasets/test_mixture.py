@@ -129,6 +129,20 @@ def test_records_and_manifests_mix_with_columns_of_their_own(folder):
     equal(*batches)
 
 
+def test_a_part_has_no_target_that_it_was_not_told_to_have(folder):
+    """An answer that stands in the file of rows that were given as unlabelled must not reach training."""
+    for name in ("known", "unknown"):
+        (folder / f"{name}.csv").write_text("text,label\n" + "a,0\nb,1\n" * 4)
+    inputs = {"text": fields.Text()}
+    known, unknown = (datasets.Manifest(f"{name}.csv", inputs=inputs) for name in ("known", "unknown"))
+    records.pack(unknown, "packed")
+    for last in (unknown, datasets.Records("packed")):
+        data = datasets.Mixture({"known": dataclasses.replace(known, label="label"), "unknown": last})
+        label = data.open(data.fit()).batch(np.arange(16)).targets["label"]
+        assert label.mask.tolist() == [True] * 8 + [False] * 8
+        assert not label.values[8:].any()
+
+
 def test_what_does_not_mix_is_said_in_a_line(mixture):
     with pytest.raises(UserError, match=r"^datasets.Mixture: weights names 'sen'; did you mean 'seen'\?$"):
         dataclasses.replace(mixture, weights={"sen": 1})

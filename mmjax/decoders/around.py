@@ -1,4 +1,4 @@
-"""What a module that holds a decoder says of it."""
+"""What modules that hold a decoder say of it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from flax import linen
 
 
 class Around:
-    """A module with a field ``decoder``, a ``GPT`` or a ``Talker``, for which it stands in all else."""
+    """A module with a field ``decoder``, whose text and answers are its own."""
 
     decoder: Any
 
@@ -35,6 +35,10 @@ class Around:
     def positions(self) -> str:
         """How the decoder marks positions."""
         return self.decoder.positions
+
+
+class Instead(Around):
+    """One that stands for its decoder, a ``GPT`` or a ``Talker``, in all else: what that is given comes through it."""
 
     @property
     def encoders(self) -> Mapping[str, linen.Module]:

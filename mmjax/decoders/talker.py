@@ -9,10 +9,11 @@ from flax import linen
 from jaxtyping import Array, Int
 
 from mmjax.core import Outputs, Signal, Tokens, UserError, masks
+from mmjax.decoders.around import Around
 from mmjax.decoders.gpt import GPT
 
 
-class Talker(linen.Module):
+class Talker(Around, linen.Module):
     """Each modality through its encoder and its bridge, if it has one, to a decoder that reads a text.
 
     ================ ========================= =====================================================================
@@ -51,31 +52,6 @@ class Talker(linen.Module):
     decoder: GPT
     bridges: Mapping[str, linen.Module] = field(default_factory=dict)
     alike: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def stream(self) -> str:
-        """The modality that the decoder reads itself."""
-        return self.decoder.stream
-
-    @property
-    def head(self) -> str:
-        """What the decoder's answers are called."""
-        return self.decoder.head
-
-    @property
-    def vocabulary(self) -> int:
-        """How many words the decoder knows."""
-        return self.decoder.vocabulary
-
-    @property
-    def length(self) -> int:
-        """The decoder's context."""
-        return self.decoder.length
-
-    @property
-    def positions(self) -> str:
-        """How the decoder marks positions."""
-        return self.decoder.positions
 
     def __call__(self, inputs: Mapping[str, Signal], *, train: bool, slots: int = 0) -> Outputs:
         """slots: as of ``GPT``, whose cache then holds what the decoder was given, too: it is given once."""

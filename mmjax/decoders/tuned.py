@@ -6,12 +6,12 @@ from typing import Any
 from flax import linen
 
 from mmjax.core import Outputs, UserError
-from mmjax.decoders.around import Around
+from mmjax.decoders.around import Instead
 from mmjax.decoders.gpt import GPT
 from mmjax.decoders.talker import Talker
 
 
-class Tuned(Around, linen.Module):
+class Tuned(Instead, linen.Module):
     """A decoder with ``heads`` that read what it makes of a text, beside the words that come next: GPT-1's fine-tuning.
 
     Radford et al., 2018, https://cdn.openai.com/research-covers/language-unsupervised/language_understanding_paper.pdf

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 from flax import linen
 
 from mmjax.core import Outputs
-from mmjax.decoders.around import Around
+from mmjax.decoders.around import Instead
 from mmjax.decoders.gpt import GPT
 from mmjax.decoders.talker import Talker
 
 
-class Valued(Around, linen.Module):
+class Valued(Instead, linen.Module):
     """A decoder with a number at every place of its text, head ``value`` ``b n``, beside the words that come next.
 
     So a policy has its critic (``objectives.Values``), and a text its reward (``objectives.Ranking``): the number at an

@@ -170,6 +170,13 @@ def opened(name: str, *, allow: tuple[type, ...] = ()) -> Folder:
     return Folder(Path(name), allow)
 
 
+def there(name: str, *, of: str) -> Folder:
+    """The folder of this name, which the field ``of`` has. Raises UserError where there is none."""
+    if not Path(name).exists():
+        raise UserError(f"{of}: {name} does not exist; train the run that leaves it first, or name another")
+    return opened(name)
+
+
 def write_json(path: Path, data: Any) -> None:
     """Write strict JSON so that the file is either the old one or the new one, never half of one."""
     temporary = path.with_name(path.name + ".part")

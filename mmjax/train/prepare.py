@@ -120,7 +120,7 @@ def blank(experiment: Experiment, schema: Any) -> Batch:
 
 def _taken(name: str, params: Any) -> start.Taken | None:
     """What the run in the folder ``name`` gives to these parameters."""
-    return start.match(params, folder.opened(name).shapes(), name) if name else None
+    return start.match(params, folder.there(name, of="init_from").shapes(), name) if name else None
 
 
 def fitted(experiment: Experiment) -> Any:

@@ -53,6 +53,8 @@ def test_what_does_not_fit_is_left(first, tmp_path):
         np.testing.assert_array_equal(found[path], old[path], err_msg=path)
     with pytest.raises(UserError, match="is not a run folder"):
         prepare(dataclasses.replace(second, init_from=str(tmp_path)))
+    with pytest.raises(UserError, match=r"^init_from: .*/nowhere does not exist; train the run that leaves it first"):
+        prepare(dataclasses.replace(second, init_from=str(tmp_path / "nowhere")))
     other = FIRST.model.clone(width=16)
     with pytest.raises(UserError, match=r"no tensor of .* fits the model"):
         prepare(dataclasses.replace(second, model=other))

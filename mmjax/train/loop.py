@@ -152,6 +152,7 @@ class _Loop:
     def _step(self, step: int, now: Any, batches: Any) -> Any:
         with self.ledger.spent("data"):
             batch, figures = self.rolled(now, next(batches))
+        place.settle(self.p.mesh, self.pending[-1:])
         with self.profile.step(step, now):
             now, metrics = self.held.step(now, batch)
         self.profile.after(step, now)

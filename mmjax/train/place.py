@@ -60,3 +60,14 @@ def padded(size: int, mesh: jax.sharding.Mesh) -> int:
     """The smallest batch of at least ``size`` rows that spreads evenly: evaluation pads, never drops."""
     parts = sharding.rows(mesh)
     return -(-size // parts) * parts
+
+
+def settle(mesh: jax.sharding.Mesh, values: Any) -> None:
+    """Wait for ``values`` where several devices are one processor's; call it before each program but the first.
+
+    They share its threads. With more programs under way, devices of one can wait for those of another, until XLA gives
+    up after forty seconds and ends the process.
+    """
+    near = mesh.local_devices
+    if len(near) > 1 and near[0].platform == "cpu":
+        jax.block_until_ready(values)

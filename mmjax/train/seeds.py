@@ -98,7 +98,10 @@ def answers(evaluation: Evaluation, weights: Sequence[Any], subsets: Sequence[Co
                 compiling = time.monotonic() - begun
             for j, keep in enumerate(keeps):
                 begun = time.monotonic()
-                rows = [evaluation.gather(each, batch, keep) for each in weights]
+                rows: list[Any] = []
+                for each in weights:
+                    place.settle(evaluation.mesh, rows[-1:])
+                    rows.append(evaluation.gather(each, batch, keep))
                 jax.block_until_ready(rows)
                 spent += [(time.monotonic() - begun) / len(weights)] if j == 0 else []
                 for mine, found in zip(pieces[j], jax.device_get(rows), strict=True):
@@ -177,7 +180,9 @@ def _run(
         paces = []
         begun = time.monotonic()
         for step in range(1, run.steps + 1):
-            now, metrics = way.step(now, way.put([next(stream) for stream in streams]))
+            batches = way.put([next(stream) for stream in streams])
+            place.settle(p.mesh, losses[-1:])
+            now, metrics = way.step(now, batches)
             losses.append(metrics["loss"])
             if step == run.steps or (run.log_every > 0 and step % run.log_every == 0):
                 _check(losses, step, seeds)  # fetches them, so that all these steps are done by now

@@ -19,10 +19,11 @@ from mmjax.objectives import chunked
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """One of k classes, or of k words: logits ``b k``, target ``b`` (int32).
+    """One of k classes, or of k words: logits ``b k``, target ``b`` (int32), or how much of each, ``b k`` (float32).
 
-    A label outside 0..k-1 gives NaN, which stops the run. Where the head gives factors of its logits, ``Factored``,
-    these are made in at most ``pieces`` pieces, one at a time (``objectives.chunked``): many words in little memory.
+    Such shares are what ``views.Mixup`` makes; they are not factored. A label outside 0..k-1 gives NaN, which stops
+    the run. Where the head gives factors of its logits, ``Factored``, these are made in at most ``pieces`` pieces, one
+    at a time (``objectives.chunked``): many words in little memory.
     Rows may have any number of axes.
 
     head: None means the head named as the target. smoothing: that share of each answer is spread
@@ -49,6 +50,8 @@ class CrossEntropy:
         _positive(self.class_weights, "class_weights")
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
+        if self._shared(batch):
+            return self._shares(outputs, batch)
         rows = self._rows(outputs, batch)
         scores, factored = rows.scores, isinstance(rows.scores, Factored)
         classes = (scores.kernel if factored else scores).shape[-1]
@@ -60,12 +63,30 @@ class CrossEntropy:
         losses = cross_entropy(scores, rows.targets, weights=weights, smoothing=self.smoothing)
         return Mean.of(losses, rows.mask).replace(count=count)
 
-    def _rows(self, outputs: Outputs, batch: Batch) -> Any:
-        named = {"target": self.target, "head": self.head, "stream": self.stream}
-        return pair(outputs, batch, **named, classes=True, factored=True)
+    def _rows(self, outputs: Outputs, batch: Batch, **kind: bool) -> Any:
+        kind = kind or {"classes": True, "factored": True}
+        return pair(outputs, batch, target=self.target, head=self.head, stream=self.stream, **kind)
+
+    def _shared(self, batch: Batch) -> bool:
+        """Whether the target says how much of each class a row is."""
+        target = batch.targets.get(self.target)
+        return target is not None and target.values.ndim > 1 and jnp.issubdtype(target.values.dtype, jnp.floating)
+
+    def _shares(self, outputs: Outputs, batch: Batch) -> Mean:
+        rows = self._rows(outputs, batch, classes=False)
+        classes = rows.scores.shape[-1]
+        weights = _weights(self.class_weights, classes, "class_weights", self.target)
+        logs, here = jax.nn.log_softmax(rows.scores), rows.mask.all(axis=-1)
+        spread = (1 - self.smoothing) * rows.targets + self.smoothing / classes * here[..., None]
+        count = Mean.of(jnp.sum(weights * rows.targets, axis=-1), here).total
+        return Mean.of(-jnp.sum(weights * spread * logs, axis=-1), here).replace(count=count)
 
     def confidence(self, outputs: Outputs, batch: Batch) -> Mean:
         """The probability that the head gives to the truth."""
+        if self._shared(batch):
+            rows = self._rows(outputs, batch, classes=False)
+            told = jnp.sum(rows.targets * jax.nn.softmax(rows.scores), axis=-1)
+            return Mean.of(told, rows.mask.all(axis=-1))
         rows = self._rows(outputs, batch)
         if isinstance(rows.scores, Factored):
             losses = chunked.losses(rows.scores.features, rows.scores.kernel, rows.targets, most=self.pieces)

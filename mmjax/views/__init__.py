@@ -12,6 +12,7 @@ from mmjax.views.fixmatch import FixMatch
 from mmjax.views.hide import Hide, Patches, Squares, Words
 from mmjax.views.masked import MaskedWords
 from mmjax.views.mismatched import Mismatched
+from mmjax.views.mixup import Mixup
 from mmjax.views.several import Several
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Light",
     "MaskedWords",
     "Mismatched",
+    "Mixup",
     "Noise",
     "Patches",
     "Several",

@@ -71,6 +71,10 @@ def test_cross_entropy_is_float64s(scale, smoothing, weights):
     np.testing.assert_allclose(value, expected, rtol=1e-6, atol=1e-6)
     slope = numeric_gradient(lambda z: cross_entropy(z, labels, given, smoothing), x)
     np.testing.assert_allclose(gradient, slope, atol=1e-6)
+    shares = batch_of(np.float32(np.eye(CLASSES))[labels], np.repeat(MASK[:, None], CLASSES, axis=1))
+    again = value_and_gradient(objective, dirty, shares)
+    np.testing.assert_allclose(again[0], value, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(again[1], gradient, atol=1e-6)
 
 
 @pytest.mark.parametrize("weights", [(), (1.0, 2.0, 0.5)])
@@ -148,7 +152,7 @@ def test_head_may_have_another_name_than_the_target():
     ("objective", "scores", "target"),
     [
         (objectives.CrossEntropy("y"), (ROWS,), (ROWS,)),
-        (objectives.CrossEntropy("y"), (ROWS, 3), (ROWS, 3)),
+        (objectives.CrossEntropy("y"), (ROWS, 3), (ROWS, 2)),
         (objectives.BinaryCrossEntropy("y"), (ROWS, 3), (ROWS, 2)),
         (objectives.SquaredError("y"), (ROWS, 1), (ROWS,)),
         (objectives.AbsoluteError("y"), (ROWS,), (ROWS, 1)),

@@ -1,18 +1,19 @@
 """Learning from answers, modality by modality."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from mmjax.core import Batch, Mean, Outputs, Signal, UserError
+from mmjax.core import Batch, Mean, Outputs, Signal, Tokens, UserError
 from mmjax.core.rows import pair
-from mmjax.objectives.supervised import cross_entropy
+from mmjax.objectives.supervised import cross_entropy, in_shares, shared_cross_entropy
 
 
 @dataclass(frozen=True)
 class Experts:
-    """Every expert's own cross-entropy: fused tokens are logits ``b m k`` (``fusion.Experts``), target ``b`` (int32).
+    """Every expert's own cross-entropy: fused tokens are logits ``b m k`` (``fusion.Experts``), target ``b`` (int32)
+    or how much of each class, ``b k`` (float32).
 
     The sum over the experts that a row has, averaged over the rows that have an answer. So each expert learns as if
     it were alone, and whatever is made of their votes plays no part. head: the one that votes on the target, where
@@ -31,20 +32,27 @@ class Experts:
             raise UserError(f"smoothing must be at least 0 and below 1, not {self.smoothing}")
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
-        fused, targets = outputs.fused, dict(batch.targets)
+        shares = in_shares(batch, self.target)
+        rows = pair(
+            outputs.replace(heads={self.target: outputs.fused.values}),
+            batch.replace(targets=self._asked(outputs.fused, batch)),
+            target=self.target,
+            classes=not shares,
+        )
+        loss: Any = shared_cross_entropy if shares else cross_entropy
+        ones = jnp.ones(rows.scores.shape[-1], jnp.float32)
+        losses = loss(rows.scores, rows.targets, weights=ones, smoothing=self.smoothing)
+        answered, here = (
+            mask.all(axis=-1) if shares else mask for mask in (batch.targets[self.target].mask, rows.mask)
+        )
+        return Mean.of(losses, here).replace(count=jnp.sum(answered, dtype=jnp.float32))
+
+    def _asked(self, fused: Tokens, batch: Batch) -> dict[str, Signal]:
+        """The targets, where every expert that a row has is asked for its answer."""
+        targets = dict(batch.targets)
         if self.target in targets:
             signal = targets[self.target]
-            answered = signal.mask.astype(bool)[:, None]
-            targets[self.target] = Signal(
-                jnp.broadcast_to(signal.values[:, None], fused.mask.shape), answered & fused.mask.astype(bool)
-            )
-        rows = pair(
-            outputs.replace(heads={self.target: fused.values}),
-            batch.replace(targets=targets),
-            target=self.target,
-            classes=True,
-        )
-        ones = jnp.ones(rows.scores.shape[-1], jnp.float32)
-        losses = cross_entropy(rows.scores, rows.targets, weights=ones, smoothing=self.smoothing)
-        count = jnp.sum(batch.targets[self.target].mask, dtype=jnp.float32)
-        return Mean.of(losses, rows.mask).replace(count=count)
+            here = fused.mask.astype(bool).reshape(fused.mask.shape + (1,) * (signal.values.ndim - 1))
+            values = jnp.broadcast_to(signal.values[:, None], here.shape[:2] + signal.values.shape[1:])
+            targets[self.target] = Signal(values, here & signal.mask.astype(bool)[:, None])
+        return targets

@@ -50,7 +50,7 @@ class CrossEntropy:
         _positive(self.class_weights, "class_weights")
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
-        if self._shared(batch):
+        if in_shares(batch, self.target):
             return self._shares(outputs, batch)
         rows = self._rows(outputs, batch)
         scores, factored = rows.scores, isinstance(rows.scores, Factored)
@@ -67,23 +67,18 @@ class CrossEntropy:
         kind = kind or {"classes": True, "factored": True}
         return pair(outputs, batch, target=self.target, head=self.head, stream=self.stream, **kind)
 
-    def _shared(self, batch: Batch) -> bool:
-        """Whether the target says how much of each class a row is."""
-        target = batch.targets.get(self.target)
-        return target is not None and target.values.ndim > 1 and jnp.issubdtype(target.values.dtype, jnp.floating)
-
     def _shares(self, outputs: Outputs, batch: Batch) -> Mean:
         rows = self._rows(outputs, batch, classes=False)
         classes = rows.scores.shape[-1]
         weights = _weights(self.class_weights, classes, "class_weights", self.target)
-        logs, here = jax.nn.log_softmax(rows.scores), rows.mask.all(axis=-1)
-        spread = (1 - self.smoothing) * rows.targets + self.smoothing / classes * here[..., None]
+        here = rows.mask.all(axis=-1)
+        losses = shared_cross_entropy(rows.scores, rows.targets, weights=weights, smoothing=self.smoothing)
         count = Mean.of(jnp.sum(weights * rows.targets, axis=-1), here).total
-        return Mean.of(-jnp.sum(weights * spread * logs, axis=-1), here).replace(count=count)
+        return Mean.of(losses, here).replace(count=count)
 
     def confidence(self, outputs: Outputs, batch: Batch) -> Mean:
         """The probability that the head gives to the truth."""
-        if self._shared(batch):
+        if in_shares(batch, self.target):
             rows = self._rows(outputs, batch, classes=False)
             told = jnp.sum(rows.targets * jax.nn.softmax(rows.scores), axis=-1)
             return Mean.of(told, rows.mask.all(axis=-1))
@@ -165,6 +160,20 @@ def cross_entropy(
     if smoothing:
         losses -= smoothing / k * jnp.sum(weights * logs, axis=-1)
     return jnp.where(known, losses, jnp.nan)
+
+
+def shared_cross_entropy(
+    logits: Float[Array, "... k"], shares: Float[Array, "... k"], *, weights: Float[Array, " k"], smoothing: float
+) -> Float[Array, "..."]:
+    """Of each answer that is in part of several classes, in the logits' precision."""
+    spread = (1 - smoothing) * shares + smoothing / logits.shape[-1]
+    return -jnp.sum(weights * spread * jax.nn.log_softmax(logits), axis=-1)
+
+
+def in_shares(batch: Batch, target: str) -> bool:
+    """Whether a target says how much of each class a row is, rather than which it is."""
+    found = batch.targets.get(target)
+    return found is not None and found.values.ndim > 1 and jnp.issubdtype(found.values.dtype, jnp.floating)
 
 
 def _weights(given: tuple[float, ...], k: int, what: str, target: str) -> Float[Array, " k"]:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -41,6 +41,8 @@ class Digits:
     hidden: int = 1
     snr: tuple[float, float] = (-12.0, 2.0)
     typos: float = 0.25
+
+    label: ClassVar[str] = "label"
 
     def __post_init__(self) -> None:
         if self.split not in _SPLITS:

@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmjax.core import UserError
+from mmjax.data import bucketed, shared
 from mmjax.data import schema as schemas
+from mmjax.data.datasets.bucketed import Bucketed
+from mmjax.data.datasets.packed import Packed
 from mmjax.data.datasets.records import Records
 from mmjax.data.joined import Joined
 from mmjax.data.sources import nearest
@@ -19,7 +22,8 @@ class Mixture:
     its own examples at its own pace, each of them once an epoch. A modality or target that only some parts have is
     absent in the others. Of one that several have, all must be of one kind; the first says how it is read (size,
     scale, tokenizer), label and category names are those of all parts, and lengths are the longest. ``batch``,
-    ``augment`` and ``seed`` of the parts do not count, those of the mixture do.
+    ``augment`` and ``seed`` of the parts do not count, those of the mixture do. Parts that are ``Packed``, or
+    ``Bucketed``, all in the same way, are as the mixture of what is in them, packed or bucketed.
     """
 
     parts: Mapping[str, Any]
@@ -40,19 +44,58 @@ class Mixture:
 
     def fit(self) -> schemas.Schema:
         """What the parts teach together."""
-        return schemas.merged({name: part.fit() for name, part in self.parts.items()})
+        around = self.around()
+        return around.fit() if around else schemas.merged({name: part.fit() for name, part in self.parts.items()})
 
-    def open(self, schema: schemas.Schema) -> Joined:
+    def open(self, schema: schemas.Schema) -> Joined | shared.Shared | bucketed.Bucketed:
         """The rows of all parts as ``schema`` reads them, each from its own columns."""
-        opened = {name: part.open(_own(schema, part)) for name, part in self.parts.items()}
-        return Joined(opened, self.weights, schema)
+        around = self.around()
+        if around:
+            return around.open(schema)
+        return Joined({name: part.open(_own(schema, part)) for name, part in self.parts.items()}, self.weights, schema)
+
+    def around(self) -> Packed | Bucketed | None:
+        """The mixture of what the parts are around, packed or bucketed as they are; None where they are around nothing.
+
+        UserError where they are not all so in the same way: rows of one batch have one length.
+        """
+        parts = {name: _around(part) for name, part in self.parts.items()}
+        ways = {name: _way(part) for name, part in parts.items()}
+        (first, way), *others = ways.items()
+        for name, other in others:
+            if other != way:
+                raise UserError(
+                    f"datasets.Mixture: parts {first!r} and {name!r} are not packed or bucketed alike; leave them "
+                    "plain and wrap the mixture: datasets.Packed(datasets.Mixture(...), ...)"
+                )
+        if way is None:
+            return None
+        within = dataclasses.replace(self, parts={name: part.data for name, part in parts.items()})
+        own = {"batch": self.batch, "augment": self.augment, "seed": self.seed}
+        return dataclasses.replace(way, data=within, **own)
+
+
+def _around(part: Any) -> Any:
+    """The part; of a mixture of wrapped ones their wrapper."""
+    return (part.around() or part) if isinstance(part, Mixture) else part
+
+
+def _way(part: Any) -> Packed | Bucketed | None:
+    """How a part is packed or bucketed, whatever is in it."""
+    if not isinstance(part, Packed | Bucketed):
+        return None
+    return dataclasses.replace(part, data=None, batch=1, augment=(), seed=0)
 
 
 def _own(schema: schemas.Schema, part: Any) -> schemas.Schema:
-    """The schema with a part's own columns, and without modalities and targets that it was told not to have."""
-    told = part.fit() if isinstance(part, Records) else part  # records know their columns without being read
+    """The schema with a part's own columns, and without modalities and targets that it was told not to have.
+
+    A mixture within sees to its own parts, and a data set that declares no targets has those that it teaches.
+    """
+    declares = isinstance(part, Mixture) or hasattr(part, "targets") or hasattr(part, "label")
+    told = part.fit() if isinstance(part, Records) or not declares else part  # records need not be read for it
     inputs, targets = getattr(told, "inputs", None) or {}, getattr(told, "targets", None) or {}
-    names = {*targets, getattr(told, "label", None)} if hasattr(told, "targets") else schema.targets
+    names = schema.targets if isinstance(part, Mixture) else {*targets, getattr(told, "label", None)}
     return dataclasses.replace(
         schema,
         inputs={n: _column(field, n, inputs) for n, field in schema.inputs.items() if not inputs or n in inputs},

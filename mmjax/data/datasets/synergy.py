@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class Synergy:
     batch: int = 64
     augment: tuple[Any, ...] = ()
     seed: int = 0
+
+    label: ClassVar[str] = "label"
 
     def __post_init__(self) -> None:
         if self.split not in _SPLITS:

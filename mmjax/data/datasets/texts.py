@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -48,6 +48,8 @@ class Texts:
     augment: tuple[Any, ...] = ()
     seed: int = 0
     store: str = ""
+
+    label: ClassVar[str] = NEXT
 
     def __post_init__(self) -> None:
         if self.length < 1 or self.stride < 0:

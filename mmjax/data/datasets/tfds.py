@@ -12,6 +12,8 @@ from mmjax.data.fields import Audio, Class, Classes, Image, Number, Table, Text
 from mmjax.data.fields.field import Field
 from mmjax.data.sources import Lazy, Source, nearest
 
+_SAID = 300  # letters of what TFDS says of an error; all of it is in the cause
+
 
 @dataclasses.dataclass(frozen=True)
 class Tfds:
@@ -65,8 +67,7 @@ class Tfds:
             if self.download:
                 builder.download_and_prepare(file_format="array_record")
         except Exception as error:  # TFDS raises what its hundreds of builders raise
-            reason = str(error).strip().splitlines()
-            raise UserError(f"{self.name}: TFDS cannot give it ({reason[0] if reason else type(error)})") from None
+            raise UserError(f"{self.name}: TFDS cannot give it ({_why(error)})") from error
         if not builder.data_path.exists():
             raise UserError(f"{self.name} is not under {builder.data_path.parent}; fetch it with download=True")
         return builder
@@ -81,12 +82,19 @@ def _source(builder: Any, name: str, split: str) -> Source:
     try:
         data = builder.as_data_source(split=split, decoders=skip)
     except (ValueError, NotImplementedError, ImportError, OSError) as error:  # no such split, no reader at random
-        raise UserError(f"{name}: TFDS cannot read split {split!r} ({' '.join(str(error).split())})") from None
+        raise UserError(f"{name}: TFDS cannot read split {split!r} ({_why(error)})") from error
     if not len(data):
         raise UserError(f"{name} has no rows in split {split!r}")
     names = {key: found for key, feature in features.items() if (found := _names(feature))}
     label = f"{name} {split}"
     return Source(label, tuple(sorted(features)), Lazy(label, len(data), lambda i: _cells(data[i], names)))
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, in a line: TFDS tells much in many, and the kind of an error may be all that it tells."""
+    said = " ".join(str(error).split())
+    kind = type(error).__name__
+    return f"{kind}: {said if len(said) <= _SAID else said[:_SAID] + ' ...'}" if said else kind
 
 
 def _cells(example: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[str, Any]:

@@ -143,6 +143,72 @@ def test_a_part_has_no_target_that_it_was_not_told_to_have(folder):
         assert not label.values[8:].any()
 
 
+class Plain:
+    """A data set that says nothing of itself but its schema."""
+
+    def __init__(self, data):
+        self.fit, self.open = data.fit, data.open
+
+
+def bucketed(data):
+    return datasets.Bucketed(data, {"text": (3, 16)}, batch=8)
+
+
+def packed(data):
+    return datasets.Packed(data, {"text": 16}, most=4)
+
+
+@pytest.mark.parametrize("wrap", [bucketed, packed, Plain, lambda data: datasets.Mixture({"own": data})])
+def test_a_part_that_is_wrapped_has_no_target_that_it_was_not_told_to_have(folder, wrap):
+    """Nor has one that is around another, or that declares nothing."""
+    for name, label in (("known", "1"), ("unknown", "0")):
+        (folder / f"{name}.csv").write_text("text,label,row\n" + "".join(f"a b,{label},{i}\n" for i in range(8)))
+    texts, rows = {"text": fields.Text(length=16)}, {"row": fields.Number(mean=0.0, std=1.0)}
+    known, unknown = (datasets.Manifest(f"{name}.csv", inputs=texts, targets=rows) for name in ("known", "unknown"))
+    label = {"label": fields.Class(names=("0", "1"))}
+    known = dataclasses.replace(known, targets={**rows, **label})
+    data = datasets.Mixture({"known": wrap(known), "unknown": wrap(unknown)})
+    found = next(pipeline.stream(data.open(data.fit()), batch=8, seed=0)).targets["label"]
+    assert found.mask.any() and not found.mask.all() and set(found.values[found.mask]) == {1}
+    every = data.open(data.fit()).batch(np.arange(16)).targets["label"]
+    assert every.mask.sum() == 8 and not every.values[~every.mask].any()
+
+
+def test_digits_do_not_answer_what_another_part_asks():
+    seen = datasets.Digits(inputs={"image": fields.Image(size=8, channels=1, mean=(), std=())})
+    told = datasets.Arrays.of(
+        {"image": np.zeros((4, 8, 8), np.uint8), "text": np.array(["a", "b"] * 2)},
+        inputs=seen.inputs,
+        targets={"text": fields.Class()},
+    )
+    data = datasets.Mixture({"seen": seen, "told": told})
+    opened = data.open(data.fit())
+    targets = opened.batch(np.arange(len(opened))).targets
+    assert targets["text"].mask.sum() == 4 and targets["label"].mask.sum() == len(opened) - 4
+
+
+@pytest.mark.parametrize("processes", [2, 4, 8])
+@pytest.mark.parametrize("wrap", [bucketed, packed])
+def test_parts_that_are_wrapped_alike_are_a_wrapped_mixture(mixture, wrap, processes):
+    """Processes see together what one would, and parts keep their shares of packed rows."""
+    rng, weights = np.random.default_rng(0), mixture.weights if wrap is packed else {}
+    words = {name: np.array([" ".join(["one"] * rng.integers(1, 6)) for _ in range(n)]) for name, n in SIZES.items()}
+    parts = {
+        name: part(name, 100 * i, text=own, label=np.arange(len(own)) % 2)
+        for i, (name, own) in enumerate(words.items())
+    }
+    inside = datasets.Mixture({name: wrap(own) for name, own in parts.items()}, weights=weights, batch=8)
+    examples = inside.open(inside.fit())
+    around = wrap(datasets.Mixture(parts, weights=weights))
+    assert around.fit() == inside.fit()
+    options = {"batch": 8, "seed": 3, "augment": AUGMENT}
+    whole = take(pipeline.stream(examples, **options), 9)
+    assert len({batch.inputs["text"].mask.shape for batch in whole}) == (1 if wrap is packed else 2)
+    equal(whole, take(pipeline.stream(around.open(around.fit()), **options), 9))
+    shards = [take(pipeline.stream(examples, **options, shard=(p, processes)), 9) for p in range(processes)]
+    equal(whole, [jax.tree.map(lambda *held: np.concatenate(held), *held) for held in zip(*shards, strict=True)])
+
+
 def test_what_does_not_mix_is_said_in_a_line(mixture):
     with pytest.raises(UserError, match=r"^datasets.Mixture: weights names 'sen'; did you mean 'seen'\?$"):
         dataclasses.replace(mixture, weights={"sen": 1})
@@ -159,3 +225,5 @@ def test_what_does_not_mix_is_said_in_a_line(mixture):
     other = dataclasses.replace(other, inputs={"image": fields.Text("text")})
     with pytest.raises(UserError, match="modality 'image' is of kind image in part 'seen', of kind text in 'other'"):
         datasets.Mixture({"seen": mixture.parts["seen"], "other": other}).fit()
+    with pytest.raises(UserError, match="parts 'seen' and 'told' are not packed or bucketed alike; leave them plain"):
+        dataclasses.replace(mixture, parts={**mixture.parts, "told": packed(mixture.parts["told"])}).fit()

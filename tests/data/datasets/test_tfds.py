@@ -96,3 +96,13 @@ def test_what_is_not_there(data_dir, options, line):
     with pytest.raises(UserError) as caught:
         datasets.Tfds(**{"label": "label", "data_dir": data_dir, **options}).fit()
     assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
+
+
+def test_why_tfds_cannot_is_said_and_kept(data_dir):
+    """The kind of the error, what it says, all in a line; and the error itself, for whoever looks further."""
+    with pytest.raises(UserError, match=r"cannot read split 'tran' \(ValueError: .*'tran'.*\)$") as caught:
+        datasets.Tfds("tiny", "tran", label="label", data_dir=data_dir).fit()
+    assert isinstance(caught.value.__cause__, ValueError)
+    with pytest.raises(UserError, match=r"TFDS cannot give it \(DatasetNotFoundError: ") as caught:
+        datasets.Tfds("tinny", label="label", data_dir=data_dir).fit()
+    assert type(caught.value.__cause__).__name__ == "DatasetNotFoundError"

@@ -27,8 +27,9 @@ class Talker(Around, linen.Module):
 
     In the text an id of -(1 + i) is no word but a place for one token of the i-th modality, in the order of names.
     Places of a modality are filled in turn with its tokens, so pictures and recordings stand anywhere, and words see
-    those that stand before them. A place without a token is masked, as all of them are where the modality is absent;
-    what follows it is what follows the word before.
+    those that stand before them; where a row has several texts about the same things, as segments, in each of them. A
+    place without a token is masked, as all of them are where the modality is absent; what follows it is what follows
+    the word before.
     To a decoder with ``cross`` places are nothing: each word sees all that there is (Flamingo's sees the last picture
     before it).
 
@@ -44,8 +45,8 @@ class Talker(Around, linen.Module):
 
     These ways are published ones. OpenAI has published no architecture of GPT-4V or its successors, so none is here.
 
-    Raises UserError for packed rows, for bridges and likenesses without an encoder, and where tokens have not the
-    decoder's width.
+    Raises UserError for packed rows of another modality, for bridges and likenesses without an encoder, and where
+    tokens have not the decoder's width.
     """
 
     encoders: Mapping[str, linen.Module]
@@ -56,7 +57,6 @@ class Talker(Around, linen.Module):
     def __call__(self, inputs: Mapping[str, Signal], *, train: bool, slots: int = 0) -> Outputs:
         """slots: as of ``GPT``, whose cache then holds what the decoder was given, too: it is given once."""
         signal = jax.tree.map(jnp.asarray, inputs[self.stream])
-        masks.unpacked(signal, of="decoders.Talker")
         given = self.given(inputs, train=train)
         memory = _joined(given) if self.decoder.cross and given else None
         filled = None if self.decoder.cross else self._filled(signal, given)
@@ -66,7 +66,7 @@ class Talker(Around, linen.Module):
         tokens = self.decoder.embedded(words, train=train, filled=filled)
         out = self.decoder.continued(tokens, train=train, slots=slots, memory=memory)
         said = out.heads[self.head]
-        said = said.replace(features=_carried(said.features, real, signal.mask))
+        said = said.replace(features=_carried(said.features, real, signal))
         return out.replace(streams={**given, **out.streams}, heads={**out.heads, self.head: said})
 
     def given(self, inputs: Mapping[str, Signal], *, train: bool) -> dict[str, Tokens]:
@@ -113,20 +113,25 @@ class Talker(Around, linen.Module):
 
 
 def _placed(signal: Signal, tokens: Tokens, place: int) -> tuple[Array, Array]:
-    """``b n d``: the n-th token at the n-th such place; ``b n``: whether there is one."""
+    """``b n d``: the n-th token at the n-th such place of a text; ``b n``: whether there is one."""
     own = signal.mask & (signal.values == place)
     numbers: Int[Array, "b n"] = jnp.cumsum(own, axis=1) - 1
+    if signal.segments is not None:
+        begins = jnp.diff(signal.segments, axis=1, prepend=0) != 0
+        numbers -= jax.lax.cummax(jnp.where(begins, numbers + 1 - own, 0), axis=1)
     count = tokens.mask.shape[1]
     at = jnp.clip(numbers, 0, count - 1)
     values = jnp.take_along_axis(masks.zeroed(tokens.values, tokens.mask), at[..., None], axis=1)
     return values, own & (numbers < count) & jnp.take_along_axis(tokens.mask, at, axis=1)
 
 
-def _carried(features: Array, real: Array, here: Array) -> Array:
-    """``b n d``: at each place that is nothing what stands at the last real token before it, if there is one."""
+def _carried(features: Array, real: Array, text: Signal) -> Array:
+    """``b n d``: at each place that is nothing what stands at the last real token of its text before it, if any."""
     last = jax.lax.cummax(jnp.where(real, jnp.arange(real.shape[1]), -1), axis=1)
-    nothing = here & ~real & (last >= 0)
-    before = jnp.take_along_axis(features, jnp.maximum(last, 0)[..., None], axis=1)
+    nothing, last = text.mask & ~real & (last >= 0), jnp.maximum(last, 0)
+    if text.segments is not None:
+        nothing &= text.segments == jnp.take_along_axis(text.segments, last, axis=1)
+    before = jnp.take_along_axis(features, last[..., None], axis=1)
     return jnp.where(nothing[..., None], before, features)
 
 

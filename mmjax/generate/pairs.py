@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mmjax.core import Batch, Signal
+from mmjax.core import Batch, Signal, UserError, segments
 from mmjax.generate.choice import Choice
 from mmjax.generate.judge import opened
 from mmjax.generate.rollout import DRAWN
@@ -20,7 +20,8 @@ from mmjax.objectives import likelihood
 class Pairs:
     """To each prompt two answers, drawn by ``how``; the one with more ``reward`` is segment 1 of a row, the other 2.
 
-    It stands in ``Experiment.rollout``. Pairs of equal reward teach nothing and are masked. Answers are drawn from the
+    It stands in ``Experiment.rollout``. What else the data have, as pictures, goes with both; ``stream`` is the
+    modality of the prompts. Pairs of equal reward teach nothing and are masked. Answers are drawn from the
     weights that the run began with, which are the ``reference`` of each word, too; or, with ``own``, from the weights
     as they are (online DPO, Guo et al., 2024, https://arxiv.org/abs/2402.04792). Other fields are those of ``Rollout``.
 
@@ -34,15 +35,20 @@ class Pairs:
     words: int = 0
     prompt: int = 0
     target: str = "next"
+    stream: str = "text"
 
     refers = True
 
     def example(self, example: Batch) -> Batch:
         """A batch of the data as a step's: its shapes and types."""
-        text, follows = (_joined([each] * 2, np) for each in (*example.inputs.values(), example.targets[self.target]))
+        if self.stream not in example.inputs or self.target not in example.targets:
+            raise UserError(f"generate.Pairs wants prompts {self.stream!r} with target {self.target!r}; {_has(example)}")
+        text, follows = (
+            segments.beside([each] * 2, np) for each in (example.inputs[self.stream], example.targets[self.target])
+        )
         known = Signal(np.zeros(follows.mask.shape, np.float32), follows.mask)
         targets = {self.target: follows.replace(positions=None), "reference": known}
-        return Batch(dict.fromkeys(example.inputs, text), targets)
+        return Batch({**example.inputs, self.stream: text}, targets)
 
     def open(self, model: Any, schema: Any, put: Callable[[Any], Any]) -> "Opened":
         """Ready to be called. put: from the host to the devices, by rows."""
@@ -55,6 +61,8 @@ class Opened:
     def __init__(self, pairs: Pairs, model: Any, schema: Any, put: Callable[[Any], Any]):
         self.pairs, self.model, self.put = pairs, model, put
         self.judge, self.sampler = opened(pairs, model, schema)
+        if model.stream != pairs.stream:
+            raise UserError(f"rollout.stream={pairs.stream!r}, but the model reads {model.stream!r}")
         self._draw = jax.jit(self._drawn)
         self._learn = jax.jit(self._learned)
 
@@ -80,33 +88,31 @@ class Opened:
         one, other = rewards[0::2], rewards[1::2]
         first = jnp.where(one >= other, 0, 1)
         said = jnp.where((one == other)[:, None, None], -1, said.reshape(len(one), 2, -1))
+        prompts = jax.tree.map(lambda leaf: leaf[0::2], inputs)
         halves = []
         for which in (first, 1 - first):
             own = jnp.take_along_axis(said, which[:, None, None], axis=1)[:, 0]
-            prompts = jax.tree.map(lambda leaf: leaf[0::2], inputs)
             halves.append(answered(Batch(prompts, {}), own, stream=stream, target=target))
-        text, follows = (
-            _joined([half.inputs[stream] for half in halves]),
-            _joined([half.targets[target] for half in halves]),
-        )
-        batch = Batch({stream: text}, {target: follows.replace(positions=None)})
-        words, known = (
-            likelihood.logs(self.model.apply(each, batch.inputs, train=False), batch, target=target,
-                            head=self.model.head).scores
-            for each in (weights, begun)
-        )  # fmt: skip
-        far, pairs = words - known, jnp.mean(one != other)
-        signs = jnp.where(follows.segments == 1, 1, -1)
+        text = segments.beside([half.inputs[stream] for half in halves])
+        follows: Any = segments.beside([half.targets[target] for half in halves]).replace(positions=None)
+        batch = Batch({**prompts, stream: text}, {target: follows})
+        batch, far = beside(self.model, weights, begun, batch, target=target)
+        sums = segments.summed(far, follows.mask, follows.segments, 2)
         count = jnp.maximum(jnp.sum(one != other), 1)
-        figures = {"pairs": pairs, "apart": jnp.sum(signs * far) / count, "divergence": -jnp.sum(far) / (2 * count)}
-        reference = Signal(known, follows.mask)
-        return batch.replace(targets={**batch.targets, "reference": reference}), figures
+        apart, left = jnp.sum(sums[:, 0] - sums[:, 1]) / count, -jnp.sum(sums) / (2 * count)
+        return batch, {"pairs": jnp.mean(one != other), "apart": apart, "divergence": left}
 
 
-def _joined(halves: list[Signal], own: Any = jnp) -> Signal:
-    """Two rows as one, segments 1 and 2, each with positions of its own. own: whose arrays, numpy's or jax's."""
-    values, mask = (own.concatenate([getattr(half, name) for half in halves], axis=1) for name in ("values", "mask"))
-    width = mask.shape[1] // 2
-    numbers = own.arange(2 * width)
-    segments = own.where(mask, 1 + numbers // width, 0).astype(np.int32)
-    return Signal(values, mask, segments, own.broadcast_to(numbers % width, mask.shape).astype(np.int32))
+def beside(model: Any, weights: Any, begun: Any, batch: Batch, *, target: str) -> tuple[Batch, jax.Array]:
+    """The batch with each word's log-probability by the weights ``begun`` as target ``reference``, and how much more
+    it is by ``weights``: ``b t``, 0 where masked."""
+    words, known = (
+        likelihood.logs(model.apply(each, batch.inputs, train=False), batch, target=target, head=model.head).scores
+        for each in (weights, begun)
+    )
+    reference = Signal(known, batch.targets[target].mask)
+    return batch.replace(targets={**batch.targets, "reference": reference}), words - known
+
+
+def _has(example: Batch) -> str:
+    return f"the data has {', '.join(example.inputs)} and {', '.join(example.targets) or 'no target'}"

@@ -1,6 +1,7 @@
 """What evaluation measures: on the device each batch's rows, on the host figures with 95 % intervals."""
 
 from mmjax.core.rows import Rows
+from mmjax.metrics.agreement import Agreement
 from mmjax.metrics.classification import Classification
 from mmjax.metrics.crossed import Crossed
 from mmjax.metrics.difference import paired
@@ -15,6 +16,7 @@ from mmjax.metrics.sentence import sentences
 from mmjax.metrics.transcription import Transcription
 
 __all__ = [
+    "Agreement",
     "Classification",
     "Crossed",
     "FewShot",

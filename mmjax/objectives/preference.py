@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from mmjax.core import Batch, Mean, Outputs, UserError
+from mmjax.core import Batch, Mean, Outputs, UserError, segments
 from mmjax.objectives import likelihood
 
 KINDS = ("dpo", "ipo", "orpo")
@@ -51,14 +51,14 @@ class Preference:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Mean:
         rows = likelihood.logs(outputs, batch, target=self.target, head=self.head, pieces=self.pieces)
-        segments = _segments(batch, self.target)
-        words = summed(rows.mask.astype(rows.scores.dtype), rows.mask, segments, 2)
-        own = summed(rows.scores, rows.mask, segments, 2)
+        numbers = _numbers(batch, self.target)
+        words = segments.summed(rows.mask.astype(rows.scores.dtype), rows.mask, numbers, 2)
+        own = segments.summed(rows.scores, rows.mask, numbers, 2)
         if self.kind == "orpo":
             losses = orpo(own / jnp.maximum(words, 1), beta=self.beta)
         else:
             known = likelihood.beside(batch, self.reference, rows.mask, "objectives.Preference")
-            more = own - summed(known, rows.mask, segments, 2)
+            more = own - segments.summed(known, rows.mask, numbers, 2)
             apart = more[:, 0] - more[:, 1]
             losses = dpo(apart, beta=self.beta, doubt=self.doubt) if self.kind == "dpo" else ipo(apart, beta=self.beta)
         return Mean.of(losses, jnp.all(words > 0, axis=1))
@@ -84,7 +84,7 @@ class Ranking:
         if self.target not in batch.targets or self.head not in outputs.heads:
             raise UserError(f"objectives.Ranking wants target {self.target!r} and head {self.head!r} of the model")
         worth, signal = batch.targets[self.target], batch.inputs[self.stream]
-        rewards = ends(outputs.heads[self.head], signal.mask, signal.segments, worth.values.shape[1])
+        rewards = segments.ends(outputs.heads[self.head], signal.mask, signal.segments, worth.values.shape[1])
         return ranked(rewards, jnp.where(worth.mask, worth.values, 0), jnp.asarray(worth.mask))
 
 
@@ -118,25 +118,8 @@ def ranked(rewards: Float[Array, "b k"], worth: Any, mask: Bool[Array, "b k"]) -
     return Mean.of(total / jnp.maximum(pairs, 1), pairs > 0)
 
 
-def summed(
-    values: Float[Array, "b t"], mask: Bool[Array, "b t"], segments: Int[Array, "b t"], most: int
-) -> Float[Array, "b k"]:
-    """The sums over each of a row's first ``most`` segments."""
-    own = (segments[..., None] == jnp.arange(1, most + 1)) & mask[..., None]
-    return jnp.sum(jnp.where(own, values[..., None], 0), axis=1)
-
-
-def ends(values: Float[Array, "b t"], mask: Any, segments: Any, most: int) -> Float[Array, "b k"]:
-    """``values`` at the last real token of each segment; 0 where there is none. Without segments a row is one."""
-    mask = jnp.asarray(mask)
-    segments = mask.astype(jnp.int32) if segments is None else segments
-    own = (segments[..., None] == jnp.arange(1, most + 1)) & mask[..., None]
-    last = own & (jnp.cumsum(own[:, ::-1], axis=1)[:, ::-1] == 1)
-    return jnp.sum(jnp.where(last, values[..., None], 0), axis=1)
-
-
-def _segments(batch: Batch, target: str) -> Any:
-    segments: Any = batch.targets[target].segments
-    if segments is None:
+def _numbers(batch: Batch, target: str) -> Any:
+    numbers: Any = batch.targets[target].segments
+    if numbers is None:
         raise UserError(f"objectives.Preference wants pairs of answers as segments 1 and 2 of target {target!r}")
-    return jnp.asarray(segments)
+    return jnp.asarray(numbers)

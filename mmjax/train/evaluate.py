@@ -18,7 +18,7 @@ from mmjax.train import place, sharding
 from mmjax.train.activation import Placed
 
 _STANDARD = {"class": metrics.Classification, "classes": metrics.MultiLabel, "number": metrics.Regression}
-_STANDARD |= {"words": metrics.Language, "text": metrics.Transcription}
+_STANDARD |= {"words": metrics.Language, "text": metrics.Transcription, "ranks": metrics.Agreement}
 
 
 def standard(
@@ -147,7 +147,9 @@ class Evaluation:
             return {"sizes": field.tokenizer.sizes()}
         if field.kind == "text":
             return {"tokenizer": field.tokenizer}
-        return {"scale": (field.mean, field.std)} if field.kind == "number" else {"names": field.names}
+        if field.kind == "number":
+            return {"scale": (field.mean, field.std)}
+        return {"names": field.names} if hasattr(field, "names") else {}
 
 
 def powerset(names: list[str]) -> list[tuple[str, ...]]:

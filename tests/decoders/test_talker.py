@@ -94,6 +94,21 @@ def test_what_follows_a_place_that_is_nothing_follows_the_word_before_it(model):
     np.testing.assert_allclose(found[3], logits(model, short)[1], rtol=1e-4, atol=1e-5)
 
 
+@talkers
+def test_texts_beside_each_other_are_about_the_same_things(model):
+    texts = [[1, IMAGE, IMAGE, 4, AUDIO], [IMAGE, IMAGE, IMAGE, 7, 2]]  # a place too many, which is nothing
+    row = Signal(jnp.asarray([texts[0] + texts[1]]), jnp.ones((1, 10), bool))
+    row = row.replace(segments=jnp.asarray([[1] * 5 + [2] * 5]), positions=jnp.asarray([[*range(5), *range(5)]]))
+    found = logits(model, {**given([1]), "text": row})
+    alone = np.concatenate([logits(model, given(text)) for text in texts])
+    np.testing.assert_allclose(found, alone, rtol=1e-4, atol=1e-5)
+    missing = {name: signal for name, signal in {**given([1]), "text": row}.items() if name != "image"}
+    alone = [
+        logits(model, {name: signal for name, signal in given(text).items() if name != "image"}) for text in texts
+    ]
+    np.testing.assert_allclose(logits(model, missing), np.concatenate(alone), rtol=1e-4, atol=1e-5)
+
+
 def test_pictures_that_are_alike_share_an_encoder_and_stand_anywhere():
     """In which of two places a picture stands matters, not by which name it came there."""
     model = PREFIX.clone(alike={"second": "image"})

@@ -9,6 +9,7 @@ from mmjax.data.fields.packed import Packed, Several
 from mmjax.data.fields.passage import Next, Passage
 from mmjax.data.fields.patches import Patches
 from mmjax.data.fields.prompt import Prompt, Reply
+from mmjax.data.fields.ranked import Answers, Ranked, Worth
 from mmjax.data.fields.readings import Follows, Readings
 from mmjax.data.fields.sensor import Sensor
 from mmjax.data.fields.table import Table
@@ -16,6 +17,7 @@ from mmjax.data.fields.text import Text
 from mmjax.data.fields.video import Video
 
 __all__ = [
+    "Answers",
     "Audio",
     "Class",
     "Classes",
@@ -28,6 +30,7 @@ __all__ = [
     "Passage",
     "Patches",
     "Prompt",
+    "Ranked",
     "Readings",
     "Reply",
     "Sensor",
@@ -35,4 +38,5 @@ __all__ = [
     "Table",
     "Text",
     "Video",
+    "Worth",
 ]

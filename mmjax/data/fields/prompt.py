@@ -83,19 +83,25 @@ class Prompt:
         return self.tokenizer.size
 
     def fit(self, rows: Rows) -> "Prompt":
-        answers = [one for found in rows.each(self.answers) for one in found]
-        if self.answer and not answers:
-            raise UserError(f"no training row has an answer in {self.answer!r}")
+        return self.fitted(rows, (self.answer,))
+
+    def fitted(self, rows: Rows, answers: Sequence[str]) -> "Prompt":
+        """Fit for answers by any of these templates."""
+        ways = [dataclasses.replace(self, answer=answer) for answer in answers]
+        replies = [one for way in ways for found in rows.each(way.answers) for one in found]
+        if any(answers) and not replies:
+            raise UserError(f"no training row has an answer in {', '.join(map(repr, answers))}")
         asked = [text for texts in rows.each(self._texts) for text in texts]
         inner = self.tokenizer.inner if isinstance(self.tokenizer, Marked) else self.tokenizer
-        fitted = dataclasses.replace(self, tokenizer=Marked(inner.fit([*asked, *answers]), self.places))
-        kinds = [example[:, 1] for example in rows.each(fitted.read)]
+        tokenizer = Marked(inner.fit([*asked, *replies]), self.places)
+        ways = [dataclasses.replace(way, tokenizer=tokenizer) for way in ways]
+        kinds = [example[:, 1] for way in ways for example in rows.each(way.read)]
         longest = max(int((kind == 0).sum()) for kind in kinds), max(int(kind.sum()) for kind in kinds)
         found = {
             name: most if (most := getattr(self, name)) is not None else min(_LONGEST, max(1, long))
             for name, long in zip(("length", "reply"), longest, strict=True)
         }
-        return dataclasses.replace(fitted, **found)
+        return dataclasses.replace(self, tokenizer=tokenizer, **found)
 
     def asking(self) -> "Prompt":
         """The same for rows whose answers are asked for, even where they are known."""

@@ -61,7 +61,7 @@ class Sensor(linen.Module):
         if self.independent:
             values = values.swapaxes(1, 2).reshape(-1, values.shape[1], 1)  # a row for each channel
             signal = jax.tree.map(lambda leaf: jnp.repeat(leaf, channels, axis=0), signal)
-        tokens = self._front(values.astype(jnp.dtype(self.dtype)), signal)
+        tokens = nn.kept.only(self._front(values.astype(jnp.dtype(self.dtype)), signal), signal.kept)
         if not self.independent:
             return trunk(tokens, train=train)
         own = self.param("channel", nn.embed.lookup_init, (channels, self.width)).astype(tokens.values.dtype)
@@ -101,6 +101,11 @@ class Sensor(linen.Module):
                 )
         if self.convolutions and signal.segments is not None:
             raise UserError("convolutions would mix the series of a packed row; use convolutions=0")
+        mixed = self.convolutions or self.standardise or self.independent or self.stride not in (0, self.patch)
+        if signal.kept is not None and mixed:
+            raise UserError(
+                "hidden patches need encoders.Sensor without convolutions, stride, standardise, independent"
+            )
         if signal.segments is not None and (self.standardise or self.stride not in (0, self.patch)):
             raise UserError("stride and standardise would mix the series of a packed row; leave them out")
 

@@ -63,4 +63,5 @@ class Table(linen.Module):
         bias = self.param("bias", nn.embed.lookup_init, (len(sizes), self.width))
         values = (jnp.concatenate(parts, axis=1)[:, order] + bias).astype(jnp.dtype(self.dtype))
         tokens = nn.embed.ClassTokens(self.class_tokens, name="class")(Tokens(values, signal.mask))
+        tokens = nn.kept.only(tokens, signal.kept)
         return nn.Trunk(**plain.common(nn.Trunk, self), name="trunk")(tokens, train=train)

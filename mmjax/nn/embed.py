@@ -2,9 +2,9 @@
 
 import jax.numpy as jnp
 from flax import linen
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
-from mmjax.core import Tokens, masks
+from mmjax.core import Signal, Tokens, masks
 
 # About as large as the sinusoids of positions and as what a fresh layer adds, so that neither drowns the other.
 lookup_init = linen.initializers.normal(0.5)
@@ -22,6 +22,24 @@ def patches(values: Shaped[Array, "b h w c"], *, rows: int, columns: int) -> Sha
     values = jnp.pad(values, ((0, 0), (0, -h % rows), (0, -w % columns), (0, 0)))
     i, j = values.shape[1] // rows, values.shape[2] // columns
     return values.reshape(b, i, rows, j, columns, c).swapaxes(2, 3).reshape(b, i, j, rows * columns * c)
+
+
+def tubes(signal: Signal, *, patch: int, frames: int) -> tuple[Float[Array, "b t i j d"], Bool[Array, "b t"]]:
+    """Tubes of ``patch`` by ``patch`` pixels over ``frames`` frames of a video, each laid out flat, frame by frame.
+
+    uint8 pixels are scaled to -1..1; frames that are not real, and what fills the last tubes up, are 0. And which times
+    are real: those of which any frame is.
+    """
+    values = masks.zeroed(signal.values, signal.mask).astype(jnp.float32)
+    if signal.values.dtype == jnp.uint8:
+        values = masks.zeroed(values / 127.5 - 1, signal.mask)
+    room = ((0, 0), (0, -values.shape[1] % frames))
+    values, mask = jnp.pad(values, (*room, (0, 0), (0, 0), (0, 0))), jnp.pad(signal.mask, room)
+    rows, length = mask.shape
+    flat = patches(values.reshape(rows * length, *values.shape[2:]), rows=patch, columns=patch)  # (b t) i j d
+    flat = flat.reshape(rows, length // frames, frames, *flat.shape[1:])
+    flat = jnp.moveaxis(flat, 2, -2).reshape(rows, length // frames, *flat.shape[3:5], -1)
+    return flat, jnp.any(mask.reshape(rows, -1, frames), axis=2)
 
 
 class ClassTokens(linen.Module):

@@ -6,6 +6,7 @@ in evaluation and without a gradient.
 
 from mmjax.views.augment import Crop, Erase, Flip, Light, Noise, Shift
 from mmjax.views.chain import Chain
+from mmjax.views.cut import Cells, Steps, Tubes
 from mmjax.views.data2vec import Data2vec
 from mmjax.views.dino import Dino
 from mmjax.views.fixmatch import FixMatch
@@ -16,6 +17,7 @@ from mmjax.views.mixup import Mixup
 from mmjax.views.several import Several
 
 __all__ = [
+    "Cells",
     "Chain",
     "Crop",
     "Data2vec",
@@ -33,5 +35,7 @@ __all__ = [
     "Several",
     "Shift",
     "Squares",
+    "Steps",
+    "Tubes",
     "Words",
 ]

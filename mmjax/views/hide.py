@@ -62,7 +62,8 @@ class Hide:
     own (MultiMAE, Bachmann et al., 2022, https://arxiv.org/abs/2204.01678; 4M, Mizrahi et al., 2023,
     https://arxiv.org/abs/2312.06647). of: by modality, what its tokens stand for, as ``Patches(4)``. share: of each
     row's real tokens so many are hidden, rounded down; (low, high): drawn between for each row and modality. first:
-    by modality, how many tokens come before these, as class tokens, which are always kept.
+    by modality, how many tokens come before these, as class tokens, which are always kept. Of videos the same tubes are
+    hidden at all times (``Tubes``).
 
     The inputs are as they were, with ``Signal.kept`` of as many places in every row as the fullest one needs. Targets
     are masked but for hidden tokens that are real: nothing is asked of padding or of what a row lacks. Which tokens are
@@ -89,17 +90,28 @@ class Hide:
             signal = given(batch.inputs, name)
             if name in targets or name not in streams:
                 raise UserError(f"views.Hide: {name!r} is " + ("a target" if name in targets else "not encoded"))
-            first = self.first.get(name, 0)
-            kept, hidden = self._drawn(streams[name].mask, first, jax.random.fold_in(key, number))
-            whole = cut(signal)
-            if whole.shape[1] != hidden.shape[1]:
+            first, whole, real = self.first.get(name, 0), cut(signal), streams[name].mask
+            if whole.shape[1] != real.shape[1] - first:
                 raise UserError(
-                    f"views.Hide: {cut!r} makes {whole.shape[1]} tokens of {name!r}, its encoder {hidden.shape[1]} "
-                    f"after the first {first}; make them equal"
+                    f"views.Hide: {cut!r} makes {whole.shape[1]} tokens of {name!r}, its encoder "
+                    f"{real.shape[1] - first} after the first {first}; make them equal"
                 )
+            times = cut.times(signal) if hasattr(cut, "times") else 1
+            kept, hidden = self._alike(real, first, times, jax.random.fold_in(key, number))
             mask = jnp.broadcast_to(hidden.reshape(hidden.shape + (1,) * (whole.ndim - 2)), whole.shape)
             inputs[name], targets[name] = signal.replace(kept=kept), Signal(whole, mask)
         return batch.replace(inputs=inputs, targets=targets)
+
+    def _alike(self, real: Array, first: int, times: int, key: jax.Array) -> tuple[Kept, Array]:
+        """As ``_drawn``; of tokens at several times, ``b (t n)``, the same are hidden at all of them."""
+        if times == 1:
+            return self._drawn(real, first, key)
+        apart = real.reshape(len(real), times, -1)
+        places, hidden = self._drawn(jnp.any(apart, axis=1), 0, key)
+        index = jnp.maximum(places.index, 0)[:, None] + jnp.arange(times)[:, None] * apart.shape[2]
+        index = index.reshape(len(real), -1)
+        here = jnp.take_along_axis(real, index, axis=1) & jnp.tile(places.index >= 0, (1, times))
+        return Kept(jnp.where(here, index, -1), real), (apart & hidden[:, None]).reshape(real.shape)
 
     def _drawn(self, real: Array, first: int, key: jax.Array) -> tuple[Kept, Array]:
         """What is kept of tokens ``b n``, and which of those after the first are hidden."""

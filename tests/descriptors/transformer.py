@@ -101,6 +101,14 @@ TRANSFORMERS = [
         packs=True,
     ),
     Row(
+        "tubes",
+        encoders.Video(**SMALL, time_depth=1, patch=3, frames=2, pooled=False, positions="rotary"),
+        Signal(noise(3, 4, 4, 3, 1), lengths(4, 1, 0)),
+        dense(2 * 3 * 3, WIDTH) + trunk() + trunk(depth=1),
+        (4, 2, 0),
+        packs=True,
+    ),
+    Row(
         "conformer",
         encoders.Chain(
             encoders.Sensor(width=WIDTH, depth=0, patch=2), nn.Conformer(depth=1, heads=2, kernel=3, mlp=2.0)

@@ -4,12 +4,12 @@ Ones give the figure itself, multinomial counts give a bootstrap resample (Efron
 https://doi.org/10.1214/aos/1176344552); both go through the same code, many resamples at once.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 Weights = Float[np.ndarray, "r n"]
 
@@ -36,15 +36,17 @@ class Report:
     each: dict[str, list[dict[str, Any]]]
 
 
-def estimate(measure: Measure, *, rows: int, resamples: int, seed: int) -> Report:
+def estimate(
+    measure: Measure, *, rows: int, resamples: int, seed: int, together: Int[np.ndarray, " n"] | None = None
+) -> Report:
     """Figures with 95 % percentile intervals over ``resamples`` resamples of the rows; none of them: figures alone.
 
     An undefined figure is None; resamples in which a figure is undefined do not count. The interval
     is widened to hold the figure itself where resampling is so biased (calibration error) that it would not.
-    Without rows every figure is undefined.
+    Without rows every figure is undefined. together: as of ``resampled``.
     """
     value = measure(np.ones((1, rows), np.float32))
-    drawn = [measure(weights) for weights in resampled(rows, resamples, seed)]
+    drawn = [measure(weights) for weights in resampled(rows, resamples, seed, together)]
     if rows == 0:
         value, drawn = _undefined(value), [_undefined(value)] if resamples else []
     figures = {name: figure(one[0], _joined([d.figures[name] for d in drawn])) for name, one in value.figures.items()}
@@ -52,14 +54,27 @@ def estimate(measure: Measure, *, rows: int, resamples: int, seed: int) -> Repor
     return Report(figures, each)
 
 
-def resampled(rows: int, resamples: int, seed: int) -> Iterator[Weights]:
-    """How often each row is drawn, when as many as there are are drawn with replacement; in chunks that fit memory."""
+def resampled(rows: int, resamples: int, seed: int, together: Int[np.ndarray, " n"] | None = None) -> Iterator[Weights]:
+    """How often each row is drawn, when as many as there are are drawn with replacement; in chunks that fit memory.
+
+    together: for each row the number of its cluster, from 0. Clusters are then what is drawn, with all of their rows:
+    several questions about one picture tell less than as many about pictures of their own (Field & Welsh, 2007,
+    https://doi.org/10.1111/j.1467-9868.2007.00593.x).
+    """
     rng = np.random.default_rng(seed)
     size = max(1, _AT_ONCE // max(1, rows))
+    most = rows if together is None else int(together.max(initial=-1)) + 1
     for start in range(0, resamples if rows else 0, size):
         count = min(size, resamples - start)
-        drawn = rng.integers(0, rows, (count, rows)) + rows * np.arange(count)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows).astype(np.float32)
+        drawn = rng.integers(0, most, (count, most)) + most * np.arange(count)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=count * most).reshape(count, most).astype(np.float32)
+        yield weights if together is None else weights[:, together]
+
+
+def clusters(labels: Sequence[Hashable]) -> Int[np.ndarray, " n"] | None:
+    """Numbers from 0 of equal labels, in the order of the first of each; None of none."""
+    numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    return np.array([numbers[label] for label in labels]) if labels else None
 
 
 def explain(figures: Mapping[str, dict[str, Any]], reasons: Mapping[str, str]) -> None:

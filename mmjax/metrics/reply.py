@@ -1,6 +1,6 @@
 """What a model that talks answers, against what would have been right."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,7 +24,8 @@ class Replies:
     """Answers, at each place the likeliest word, held against those of a ``fields.Reply`` (``metrics.sentences``).
 
     figures: which of ``metrics.sentence.FIGURES``. without: modalities that are hidden, as to see what a question
-    tells alone. Where the field tells groups apart, each has its figures, too.
+    tells alone. Where the field tells groups apart, each has its figures, too; where it tells which rows stay together,
+    intervals are over those (``bootstrap.resampled``).
 
     It asks the model word by word, and so is called in another way than metrics that read one pass: ``said``.
     """
@@ -66,9 +67,10 @@ class Replies:
         said = [field.tokenizer.decode(ids) for ids in rows.scores]
         right = [field.prompt.answers(one) for one in given]
         groups = np.array([field.group(one) for one in given])
+        ties = [field.tie(one) or i for i, one in enumerate(given)] if field.together else []
 
         def measured(chosen: np.ndarray, group: str) -> dict[str, Any]:
-            own = {"resamples": resamples, "seed": seed}
+            own = {"resamples": resamples, "seed": seed, "together": [ties[i] for i in chosen] if ties else ()}
             wanted = [right[i] for i in chosen]
             found = sentences([said[i] for i in chosen], wanted, figures=self.figures, **own)
             return {**found, "majority": _majority(field.common.get(group, ""), wanted, **own)}
@@ -126,11 +128,12 @@ def _logits(scores: Any, at: Int[Array, " b"]) -> Any:
     return jnp.einsum("bd,dk->bk", own, scores.kernel.astype(own.dtype), preferred_element_type=jnp.float32)
 
 
-def _majority(common: str, right: Any, *, resamples: int, seed: int) -> dict[str, Any]:
+def _majority(common: str, right: Any, *, together: Sequence[Hashable], **own: int) -> dict[str, Any]:
     hits = np.array([answer.exact(common, several) for several in right], np.float64)
 
     def measure(weights: Any) -> Measured:
         return Measured({"majority": ratio(weights @ hits, weights.sum(axis=1), empty=np.nan)})
 
-    found = bootstrap.estimate(measure, rows=len(hits), resamples=resamples, seed=seed).figures["majority"]
+    ties = bootstrap.clusters(together)
+    found = bootstrap.estimate(measure, rows=len(hits), together=ties, **own).figures["majority"]
     return {**found, "answer": common}

@@ -1,6 +1,6 @@
 """Sentences that were said, held against those that would have been right."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import jiwer
@@ -32,10 +32,12 @@ def sentences(
     figures: Sequence[str] = FIGURES,
     resamples: int = 1000,
     seed: int = 0,
+    together: Sequence[Hashable] = (),
 ) -> dict[str, Any]:
     """JSON-ready ``figures`` with 95 % bootstrap intervals over the rows, and ``count``.
 
-    references: what would have been right, for each row one text or several, of which the best counts.
+    references: what would have been right, for each row one text or several, of which the best counts. together: what
+    each row belongs to, as the picture that it is about; such rows are drawn together (``bootstrap.resampled``).
 
     * ``exact_match``, ``token_f1``, ``vqa_accuracy``: of short answers, from 0 to 1 (``metrics.answer``).
     * ``bleu``: of the corpus, 0 to 100, by sacrebleu, its words and smoothing (Post, 2018,
@@ -50,13 +52,14 @@ def sentences(
     reference where mistakes are counted.
     """
     several = [(one,) if isinstance(one, str) else tuple(one) for one in references]
-    _check(said, several, figures)
+    _check(said, several, figures, together)
     made = {name: _figure(name, said, several) for name in figures}
 
     def measure(weights: Weights) -> Measured:
         return Measured({name: figure(weights) for name, figure in made.items()})
 
-    report = bootstrap.estimate(measure, rows=len(said), resamples=resamples, seed=seed)
+    own = {"resamples": resamples, "seed": seed, "together": bootstrap.clusters(together)}
+    report = bootstrap.estimate(measure, rows=len(said), **own)
     bootstrap.explain(report.figures, {})
     return {**report.figures, "count": len(said)}
 
@@ -119,12 +122,16 @@ def _common(said: str, reference: str) -> float:
     return 2 * LCSseq.similarity(own, other) / (len(own) + len(other))
 
 
-def _check(said: Sequence[str], references: Sequence[Sequence[str]], figures: Sequence[str]) -> None:
+def _check(
+    said: Sequence[str], references: Sequence[Sequence[str]], figures: Sequence[str], ties: Sequence[Any]
+) -> None:
     unknown = [name for name in figures if name not in FIGURES]
     if unknown:
         raise UserError(f"{unknown[0]!r} is no figure of sentences; there are {', '.join(FIGURES)}")
     if len(said) != len(references):
         raise UserError(f"{len(said)} sentences were said, and there are references for {len(references)}")
+    if ties and len(ties) != len(said):
+        raise UserError(f"{len(said)} sentences were said, and together tells of {len(ties)}")
     for row, several in enumerate(references):
         if not several:
             raise UserError(f"row {row} has no reference")

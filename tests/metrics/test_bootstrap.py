@@ -76,6 +76,25 @@ def test_resamples_draw_as_many_rows_as_there_are():
     np.testing.assert_allclose(weights.var(axis=0), 29 / 30, atol=0.2)
 
 
+def test_what_belongs_together_is_drawn_together():
+    """Each row three times tells no more than once, if it is known that they are the same."""
+    hits = np.random.default_rng(0).integers(0, 2, 40).astype(float)
+
+    def measure(hits):
+        return lambda weights: bootstrap.Measured({"hits": weights @ hits / weights.sum(axis=1)})
+
+    own = {"resamples": 500, "seed": 3}
+    once = bootstrap.estimate(measure(hits), rows=40, **own).figures["hits"]
+    together = bootstrap.clusters([f"picture {i}" for i in range(40) for _ in range(3)])
+    thrice = bootstrap.estimate(measure(np.repeat(hits, 3)), rows=120, together=together, **own).figures["hits"]
+    assert thrice == pytest.approx(once)
+    apart = bootstrap.estimate(measure(np.repeat(hits, 3)), rows=120, **own).figures["hits"]
+    assert apart["high"] - apart["low"] < 0.8 * (once["high"] - once["low"])
+    drawn = np.concatenate(list(bootstrap.resampled(5, 300, 0, np.array([0, 1, 0, 2, 1]))))
+    assert (drawn[:, [0, 1]] == drawn[:, [2, 4]]).all() and (drawn[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    assert bootstrap.clusters([]) is None
+
+
 def test_seed_alone_decides_the_interval():
     rows, metric = rows_of(60, 3), metrics.Classification("y")
     first = metric.compute(rows, resamples=100, seed=5)

@@ -17,13 +17,12 @@ from mmjax.train import Evaluator, Optim, Run
 TINY = {"length": 24, "width": 16, "depth": 1, "heads": 2}
 GROUPS = {"red": "closed", "blue": "closed", "a big thing": "open", "nothing": "open"}
 PROMPT = fields.Prompt("say {colour} {answer_to}:", "{answer}", length=6, reply=4)
+REPLY = fields.Reply(PROMPT, by="kind", together="colour")
 
 
 def manifest(folder, name, rows):
     (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return datasets.Manifest(
-        str(folder / name), inputs={"text": PROMPT}, targets={"next": fields.Reply(PROMPT, by="kind")}, batch=8
-    )
+    return datasets.Manifest(str(folder / name), inputs={"text": PROMPT}, targets={"next": REPLY}, batch=8)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +60,16 @@ def test_answers_are_counted_once_by_group_beside_the_majority(run):
     assert {name: own["support"] for name, own in groups.items()} == {"closed": 10, "open": 6}
     assert groups["open"]["majority"]["answer"] == "a big thing"
     assert groups["open"]["majority"]["value"] == pytest.approx(0.5)
+
+
+def test_intervals_are_over_what_belongs_together(run):
+    folder, result = run
+    rows = [json.loads(line) for line in (folder / "val.jsonl").read_text().splitlines()]
+    rows = [row for row in rows if "answer" in row]
+    answers, colours = [row["answer"] for row in rows], [row["colour"] for row in rows]
+    red = metrics.sentences(["red"] * 16, answers, figures=("exact_match",), together=colours)["exact_match"]
+    majority = result.evaluations["val"]["heads"]["answer"]["majority"]
+    assert majority == {**red, "answer": "red"} and majority["low"] == pytest.approx(1 / 4)  # that of c1 and of c2
 
 
 def test_evaluate_and_predict_say_the_same(run):

@@ -91,8 +91,9 @@ def test_intervals_hold_the_figure_and_rows_are_drawn():
         (["a"], [[]], ["rouge_l"], "row 0 has no reference"),
         (["a"], [" "], ["word_error_rate"], "row 0 has an empty reference"),
         (["a", "b"], ["a", ["b", "c"]], ["bleu"], "as many references for every row"),
+        (["a", "b"], ["a", "b"], ["bleu"], "2 sentences were said, and together tells of 3"),
     ],
 )
 def test_what_makes_no_sense_is_told(said, references, figures, message):
     with pytest.raises(UserError, match=message):
-        sentences(said, references, figures=figures)
+        sentences(said, references, figures=figures, together="abc" if "together" in message else ())

@@ -205,18 +205,20 @@ class Reply:
     """For each token of a ``prompt`` the one that follows, known within the answer alone: targets and mask ``b t``.
 
     by: a column whose cells tell groups of rows apart when answers are measured. ``common`` is learned: the commonest
-    answer of all rows, by the name "", and of each group.
+    answer of all rows, by the name "", and of each group. together: a column whose equal cells belong together, as the
+    picture that several rows ask about: rows that tell less than as many about pictures of their own.
     """
 
     prompt: Prompt
     by: str = ""
+    together: str = ""
     common: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     kind: ClassVar[str] = "words"
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (*self.prompt.columns, self.by) if self.by else self.prompt.columns
+        return (*self.prompt.columns, *filter(None, (self.by, self.together)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -251,6 +253,10 @@ class Reply:
     def group(self, row: Row) -> str:
         """What the row belongs to; "" for nothing."""
         return "" if not self.by else written(row, self.by) or ""
+
+    def tie(self, row: Row) -> str:
+        """What the row stays together with; "" for nothing."""
+        return "" if not self.together else written(row, self.together) or ""
 
     def describe(self) -> str:
         return f"the answer, most often {self.common.get('', '')!r}"

@@ -107,6 +107,7 @@ ENCODERS = {
     "table_class": trunk(3),
     "frames": 4 * (2 * 32 * 6 + 6 * D) + FOUR,
     "video": 4 * 18 * D + 2 * trunk(2) + trunk(2, depth=1),
+    "tubes": 4 * 18 * D + 2 * trunk(2) + 2 * trunk(2, depth=1),
     "conformer": 4 * 6 * D + 2 * mlp(4) + among(4) + 4 * (D * 2 * D + 3 * D + D * D),
 }
 

@@ -76,10 +76,15 @@ class Batch(flax.struct.PyTreeNode):
 
 
 class Factored(flax.struct.PyTreeNode):
-    """Logits over a large vocabulary, not yet multiplied: ``features @ kernel``."""
+    """Logits over a large vocabulary, not yet multiplied: ``features @ kernel``.
+
+    shares: how the rows are shared among devices, told by the mesh; None where one has them all. A loss that goes
+    through them piece by piece reads it (``objectives.chunked``).
+    """
 
     features: Array
     kernel: Array
+    shares: Any = flax.struct.field(pytree_node=False, default=None)
 
 
 class Outputs(flax.struct.PyTreeNode):

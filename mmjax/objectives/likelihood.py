@@ -20,7 +20,7 @@ def logs(outputs: Outputs, batch: Batch, *, target: str = "next", head: str | No
     rows = pair(outputs, batch, target=target, head=head, classes=True, factored=True)
     scores = rows.scores
     if isinstance(scores, Factored):
-        found = -chunked.losses(scores.features, scores.kernel, rows.targets, most=pieces)
+        found = -chunked.losses(scores, rows.targets, most=pieces)
     else:
         known = (rows.targets >= 0) & (rows.targets < scores.shape[-1])
         at = jnp.where(known, rows.targets, 0)[..., None]

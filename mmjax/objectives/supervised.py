@@ -59,7 +59,7 @@ class CrossEntropy:
         count = Mean.of(weights[rows.targets], rows.mask).total
         if factored:
             given = (scores.features, scores.kernel, rows.targets, rows.mask, weights)
-            return Mean(chunked.total(*given, self.smoothing, self.pieces), count)
+            return Mean(chunked.total(*given, self.smoothing, self.pieces, scores.shares), count)
         losses = cross_entropy(scores, rows.targets, weights=weights, smoothing=self.smoothing)
         return Mean.of(losses, rows.mask).replace(count=count)
 
@@ -84,7 +84,7 @@ class CrossEntropy:
             return Mean.of(told, rows.mask.all(axis=-1))
         rows = self._rows(outputs, batch)
         if isinstance(rows.scores, Factored):
-            losses = chunked.losses(rows.scores.features, rows.scores.kernel, rows.targets, most=self.pieces)
+            losses = chunked.losses(rows.scores, rows.targets, most=self.pieces)
             return Mean.of(jnp.exp(-losses), rows.mask)
         found = jnp.take_along_axis(jax.nn.softmax(rows.scores), rows.targets[..., None], axis=-1)[..., 0]
         return Mean.of(found, rows.mask)

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from flax import linen
 from jax.sharding import NamedSharding, PartitionSpec
 
-from mmjax.core import LOSSES, UserError, masks
-from mmjax.train import kernel, sharding
+from mmjax.core import LOSSES, Factored, UserError, masks
+from mmjax.train import across, kernel, sharding
 from mmjax.train.context import attend
 from mmjax.train.sharding import AnyMesh, Mesh, Rule
 from mmjax.train.stage import piped
@@ -62,7 +62,10 @@ class Placed:
             if not any(re.search(pattern, path) for path in self.placed):
                 known = ", ".join(sorted(self.placed)[:8])
                 raise UserError(f"mesh rule {pattern!r} matches no layer; there are {known}, ...")
-        return out
+        return out if self._mesh.size == 1 else jax.tree.map(self._shared, out, is_leaf=_factored)
+
+    def _shared(self, part: Any) -> Any:
+        return part.replace(shares=across.Shares(self._mesh)) if _factored(part) else part
 
     def _after(self, call: Any, args: Any, kwargs: Any, context: Any) -> Any:
         if context.method_name == "mixed" and self._apart(*args[:2]):
@@ -125,3 +128,7 @@ class Placed:
 
     def _matching(self, path: str, axes: int) -> Iterator[tuple[str | None, ...]]:
         return (spec for pattern, spec in self._rules if len(spec) == axes and re.search(pattern, path))
+
+
+def _factored(part: Any) -> bool:
+    return isinstance(part, Factored)

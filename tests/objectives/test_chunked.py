@@ -71,7 +71,7 @@ def test_each_row_has_its_own_loss_and_confidence():
     features, kernel = jnp.asarray(FEATURES, jnp.float32), jnp.asarray(KERNEL, jnp.float32)
 
     def rows(features, kernel):
-        return chunked.losses(features, kernel, jnp.asarray(LABELS), most=3)
+        return chunked.losses(Factored(features, kernel), jnp.asarray(LABELS), most=3)
 
     def dense(features, kernel):
         logs = jax.nn.log_softmax(features @ kernel)

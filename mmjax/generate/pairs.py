@@ -42,7 +42,9 @@ class Pairs:
     def example(self, example: Batch) -> Batch:
         """A batch of the data as a step's: its shapes and types."""
         if self.stream not in example.inputs or self.target not in example.targets:
-            raise UserError(f"generate.Pairs wants prompts {self.stream!r} with target {self.target!r}; {_has(example)}")
+            raise UserError(
+                f"generate.Pairs wants prompts {self.stream!r} with target {self.target!r}; {_has(example)}"
+            )
         text, follows = (
             segments.beside([each] * 2, np) for each in (example.inputs[self.stream], example.targets[self.target])
         )

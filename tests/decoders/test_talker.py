@@ -103,9 +103,7 @@ def test_texts_beside_each_other_are_about_the_same_things(model):
     alone = np.concatenate([logits(model, given(text)) for text in texts])
     np.testing.assert_allclose(found, alone, rtol=1e-4, atol=1e-5)
     missing = {name: signal for name, signal in {**given([1]), "text": row}.items() if name != "image"}
-    alone = [
-        logits(model, {name: signal for name, signal in given(text).items() if name != "image"}) for text in texts
-    ]
+    alone = [logits(model, {name: signal for name, signal in given(text).items() if name != "image"}) for text in texts]
     np.testing.assert_allclose(logits(model, missing), np.concatenate(alone), rtol=1e-4, atol=1e-5)
 
 

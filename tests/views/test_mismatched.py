@@ -75,12 +75,19 @@ def test_rows_that_lack_a_side_take_no_part():
 
 def test_the_loss_is_that_of_two_classes():
     scores, answers, mask = RNG.normal(size=(6, 2)), np.array([1, 0, 1, 0, 0, 1]), np.array([1, 1, 0, 1, 1, 1], bool)
-    heads = {"match": jnp.asarray(scores, jnp.float32)}
     tokens = Tokens(jnp.zeros((6, 1, 1)), jnp.ones((6, 1), bool))
     batch = Batch({}, {"match": Signal(jnp.asarray(answers), jnp.asarray(mask))})
-    found = objectives.Matching()(Outputs({}, tokens, heads), batch).value()
-    signs = np.where(answers == 1, 1, -1) * (scores[:, 1] - scores[:, 0])
-    np.testing.assert_allclose(found, np.log1p(np.exp(-signs))[mask].mean(), rtol=1e-6)
+
+    def loss(scores):
+        return objectives.Matching()(Outputs({}, tokens, {"match": scores}), batch).value()
+
+    with jax.enable_x64(True):
+        found, gradient = jax.value_and_grad(loss)(jnp.asarray(scores))
+    signs = np.where(answers == 1, 1, -1)
+    wrong = np.exp(-signs * (scores[:, 1] - scores[:, 0]))
+    np.testing.assert_allclose(found, np.log1p(wrong)[mask].mean(), rtol=1e-6)
+    slope = np.where(mask, -signs * wrong / (1 + wrong), 0) / mask.sum()
+    np.testing.assert_allclose(gradient, np.stack([-slope, slope], axis=1), rtol=1e-6, atol=1e-12)
     with pytest.raises(UserError, match="says one of 3; 2 are wanted"):
         objectives.Matching()(Outputs({}, tokens, {"match": jnp.zeros((6, 3))}), batch)
 

@@ -82,6 +82,7 @@ def test_views_lie_one_below_the_other():
 VIEWS = 3
 TOKENS = RNG.normal(size=(VIEWS, 5, 2, 4)).astype(np.float32)  # of each view 5 rows of two modalities
 MASK = RNG.random((VIEWS, 5, 2)) < 0.8
+NAMES = ("hearing", "sight")
 GOALS = [objectives.SimCLR(), objectives.VICReg(), objectives.BarlowTwins(), objectives.Contrastive()]
 
 
@@ -96,21 +97,29 @@ def outputs(values, mask, names):
 @pytest.mark.parametrize("goal", GOALS, ids=lambda goal: type(goal).__name__)
 def test_between_views_is_as_between_modalities(goal):
     values, mask = TOKENS.reshape(-1, 2, 4), MASK.reshape(-1, 2)
-    below = outputs(jnp.asarray(values), jnp.asarray(mask), ("hearing", "sight"))
+    below = outputs(jnp.asarray(values), jnp.asarray(mask), NAMES)
     found = objectives.Between(goal, views=VIEWS)(*below)
-    apart = [
-        goal(*outputs(jnp.asarray(TOKENS[:, :, i].swapaxes(0, 1)), jnp.asarray(MASK[:, :, i].T), ("a", "b", "c")))
-        for i in range(2)
-    ]
+
+    def modality(i, tokens):
+        return goal(*outputs(tokens[:, :, i].swapaxes(0, 1), jnp.asarray(MASK[:, :, i].T), ("a", "b", "c")))
+
+    apart = [modality(i, jnp.asarray(TOKENS)) for i in range(2)]
     both = apart[0] + apart[1]
     np.testing.assert_allclose([found.total, found.count], [both.total, both.count], rtol=1e-6)
+    slope = jax.jit(
+        jax.grad(lambda v: objectives.Between(goal, views=VIEWS)(*outputs(v, below[0].fused.mask, NAMES)).total)
+    )
+    wanted = jax.jit(jax.grad(lambda tokens: (modality(0, tokens) + modality(1, tokens)).total))
+    np.testing.assert_allclose(
+        slope(jnp.asarray(values)), wanted(jnp.asarray(TOKENS)).reshape(-1, 2, 4), rtol=1e-5, atol=1e-6
+    )
     one = objectives.Between(goal, views=VIEWS, streams=("sight",))(*below)
     np.testing.assert_allclose(one.value(), apart[1].value(), rtol=1e-6)
     assert objectives.Between(goal).whole and objectives.Between(goal).compares == getattr(goal, "compares", False)
 
 
 def test_what_has_no_views_is_told():
-    given = outputs(jnp.asarray(TOKENS[0]), jnp.asarray(MASK[0]), ("hearing", "sight"))
+    given = outputs(jnp.asarray(TOKENS[0]), jnp.asarray(MASK[0]), NAMES)
     with pytest.raises(UserError, match=r"5 rows are not 2 views of each; set views\.Several"):
         objectives.Between(objectives.SimCLR())(*given)
     with pytest.raises(UserError, match="the model has no modality 'smell'; it has hearing, sight"):

@@ -1,7 +1,7 @@
 """A prompt with several answers, of which people said which is better."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from mmjax.core import Batch, Signal, UserError
+from mmjax.generate import reward
 from mmjax.generate.sampling import Sampler, asked
 
 
@@ -36,8 +37,8 @@ class Judge:
 
     def rewards(self, prompts: Sequence[str], said: np.ndarray, truths: Sequence[str]) -> np.ndarray:
         """What each answer, ids and -1 behind them, is worth."""
-        given = zip(prompts, self._texts(Signal(said, said >= 0)), truths, strict=True)
-        return np.array([self.reward(*one) for one in given], np.float32)
+        answers = self._texts(Signal(said, said >= 0))
+        return reward.each(self.reward, prompts, answers, truths).astype(np.float32)
 
     def _texts(self, rows: Signal) -> list[str]:
         ids = np.asarray(rows.values)  # of places and of entries that no word has, too

@@ -1,7 +1,24 @@
-"""Rewards that a program can check: ``(prompt, answer, truth) -> float``, texts all three. Any such value will do."""
+"""Rewards that a program can check: ``(prompt, answer, truth) -> float``, texts all three. Any such value will do.
+
+One that wants all answers of a step at once has ``many``, too, of as many prompts, answers and truths.
+"""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mmjax.core import UserError
+from mmjax.metrics import sentence
+
+
+def each(reward: Any, prompts: Sequence[str], answers: Sequence[str], truths: Sequence[str]) -> np.ndarray:
+    """What every answer is worth: ``n``, float64."""
+    if hasattr(reward, "many"):
+        return np.asarray(reward.many(prompts, answers, truths), np.float64)
+    return np.array([reward(*one) for one in zip(prompts, answers, truths, strict=True)], np.float64)
 
 
 @dataclass(frozen=True)
@@ -41,3 +58,23 @@ class Length:
 
     def __call__(self, prompt: str, answer: str, truth: str) -> float:
         return self.sign * len(answer) / self.scale
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A figure of captions (``metrics.sentences``), as SCST learns from: CIDEr-D, or another of a row by itself.
+
+    How rare words are CIDEr learns from the truths of all answers that are rewarded at once.
+    """
+
+    figure: str = "cider"
+
+    def __post_init__(self) -> None:
+        if self.figure not in sentence.EACH:
+            raise UserError(f"reward.Sentence: figure={self.figure!r}; it can be {', '.join(sentence.EACH)}")
+
+    def __call__(self, prompt: str, answer: str, truth: str) -> float:
+        return float(self.many([prompt], [answer], [truth])[0])
+
+    def many(self, prompts: Sequence[str], answers: Sequence[str], truths: Sequence[str]) -> list[float]:
+        return sentence.each(self.figure, answers, [(truth,) for truth in truths])

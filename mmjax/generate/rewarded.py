@@ -10,7 +10,7 @@ import numpy as np
 
 from mmjax.core import Batch, Factored
 from mmjax.core.rows import Rows
-from mmjax.generate import choice
+from mmjax.generate import choice, reward
 from mmjax.generate.choice import Choice
 from mmjax.metrics import bootstrap
 from mmjax.metrics.bootstrap import Measured, ratio
@@ -72,8 +72,8 @@ class Rewarded:
             ]
             for ids in rows.scores
         ]
-        mine = np.array([self.reward(prompt, drawn, after) for prompt, drawn, after in texts], np.float64)
-        theirs = np.array([self.reward(prompt, after, after) for prompt, _, after in texts], np.float64)
+        prompts, drawn, after = zip(*texts, strict=True) if texts else ((), (), ())
+        mine, theirs = (reward.each(self.reward, prompts, said, after) for said in (drawn, after))
         wins = (mine > theirs) + 0.5 * (mine == theirs)
 
         def measure(weights: Any) -> Measured:

@@ -17,12 +17,13 @@ from mmjax.metrics.cider import cider
 Figure = Callable[[Weights], Float[np.ndarray, " r"]]
 _LONGEST = 4  # words that BLEU counts together
 
-_EACH: Mapping[str, Callable[[str, Sequence[str]], float]] = {
+_SHORT: Mapping[str, Callable[[str, Sequence[str]], float]] = {
     "exact_match": answer.exact,
     "token_f1": answer.token_f1,
     "vqa_accuracy": answer.vqa,
 }
-FIGURES = (*_EACH, "bleu", "rouge_l", "cider", "word_error_rate", "character_error_rate")
+EACH = (*_SHORT, "rouge_l", "cider")  # of a row by itself
+FIGURES = (*_SHORT, "bleu", "rouge_l", "cider", "word_error_rate", "character_error_rate")
 
 
 def sentences(
@@ -64,14 +65,22 @@ def sentences(
     return {**report.figures, "count": len(said)}
 
 
-def _figure(name: str, said: Sequence[str], references: Sequence[Sequence[str]]) -> Figure:
-    pairs = list(zip(said, references, strict=True))
-    if name in _EACH:
-        return _mean([_EACH[name](*pair) for pair in pairs])
-    if name == "rouge_l":
-        return _mean([max(_common(one, reference) for reference in several) for one, several in pairs])
+def each(name: str, said: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+    """One of the figures ``EACH`` of every row, whose mean ``sentences`` tells. Raises UserError for another."""
+    if name not in EACH:
+        raise UserError(f"{name!r} is no figure of a sentence by itself; there are {', '.join(EACH)}")
     if name == "cider":
-        return _mean(cider(said, references))
+        return cider(said, references)
+    pairs = zip(said, references, strict=True)
+    if name == "rouge_l":
+        return [max(_common(one, reference) for reference in several) for one, several in pairs]
+    return [_SHORT[name](*pair) for pair in pairs]
+
+
+def _figure(name: str, said: Sequence[str], references: Sequence[Sequence[str]]) -> Figure:
+    if name in EACH:
+        return _mean(each(name, said, references))
+    pairs = list(zip(said, references, strict=True))
     if name == "bleu":
         return _bleu(pairs)
     process = jiwer.process_words if name == "word_error_rate" else jiwer.process_characters

@@ -52,7 +52,7 @@ class Prompt:
             if re.search("[{}]", _PARTS.sub("", template)) or "{}" in template:
                 raise UserError(f"fields.Prompt: {template!r} has a brace that names no column")
         for name in ("length", "reply"):
-            least = 1 + sum(self.room.values()) if name == "length" else 1
+            least = max(1, sum(self.room.values())) if name == "length" else 1
             if getattr(self, name) is not None and getattr(self, name) < least:
                 raise UserError(f"fields.Prompt: {name} is {getattr(self, name)}; it must be {least} or more")
 

@@ -116,7 +116,7 @@ def test_masked_words_leave_answers_alone():
         (lambda: prompt("<imag>{question}"), "places lacks the mark <imag>; did you mean 'image'"),
         (lambda: prompt("{question}"), "places has image=2, but the template has no <image>"),
         (lambda: prompt("<image>{question"), "has a brace that names no column"),
-        (lambda: prompt(length=2), "length is 2; it must be 3 or more"),
+        (lambda: prompt(length=1), "length is 1; it must be 2 or more"),
         (lambda: prompt(answer="{nothing}").fit(rows()), "no training row has an answer"),
     ],
 )

@@ -4,7 +4,10 @@ import dataclasses
 
 import numpy as np
 
-_WINDOW = 10_000  # examples of several modalities that are dealt out together
+from mmjax.data import deal
+
+_WINDOW = 10_000  # examples that are dealt out together one by one
+_GOOD = 1.01  # of the rows that there must be; where levelling rows gives more, dealing one by one is tried too
 _STEEP = 8.0  # how much more a fuller modality of a row counts
 _SLACK = 1e-9  # of a row, by which sums of shares may be off
 
@@ -20,16 +23,28 @@ class Rows:
 def packed(lengths: np.ndarray, room: np.ndarray, most: int) -> Rows:
     """Every example in some row: lengths ``n m``, of which a row has ``room`` ``m``, and at most ``most`` examples.
 
-    An example may have nothing of a modality, but none has more than a row.
+    An example may have nothing of a modality, but none has more than a row. The same for the same lengths.
     """
     if lengths.shape[1] == 1:
         return best_fit(np.maximum(lengths[:, 0], 1), int(room[0]), most)
-    parts = []
-    count = max(1, -(-len(lengths) // _WINDOW))
-    for part in np.array_split(np.arange(len(lengths)), count):
-        rows = dealt(lengths[part] / room, most)
-        parts.append(Rows(part[rows.numbers], rows.counts))
-    return Rows(np.concatenate([part.numbers for part in parts]), np.concatenate([part.counts for part in parts]))
+    found = deal.dealt(lengths, room, most)
+    if found is not None:
+        found = _filled(found, lengths / room, most)
+    least = int(np.ceil(max(float((lengths.sum(axis=0) / room).max()), len(lengths) / most, 1)))
+    if found is None or found.max() >= int(_GOOD * least):
+        other = _filled(np.full(len(lengths), -1), lengths / room, most)
+        found = other if found is None or other.max() < found.max() else found
+    counts = np.bincount(found)
+    return Rows(np.argsort(found, kind="stable"), counts[counts > 0])
+
+
+def _filled(found: np.ndarray, shares: np.ndarray, most: int) -> np.ndarray:
+    """The rows that were found, and for those that have none, -1, further ones."""
+    left, rows = np.flatnonzero(found < 0), int(found.max()) + 1
+    for part in np.array_split(left, -(-len(left) // _WINDOW) or 1):
+        found[part] = dealt(shares[part], most) + rows
+        rows = int(found.max()) + 1
+    return found
 
 
 def best_fit(lengths: np.ndarray, room: int, most: int) -> Rows:
@@ -88,11 +103,11 @@ def _settled(lengths: np.ndarray, found: list[tuple[int, list[int]]]) -> Rows:
     return Rows(numbers, counts)
 
 
-def dealt(shares: np.ndarray, most: int) -> Rows:
+def dealt(shares: np.ndarray, most: int) -> np.ndarray:
     """Examples of several modalities, ``n m`` in shares of a row, dealt out evenly to about as few rows as will do.
 
     The largest come first, each to the row whose fullest modality it fills least. Those that find no place in the
-    rows that all need at least are dealt to rows of their own.
+    rows that all need at least are dealt to rows of their own. The row of each is given, from 0 on.
     """
     order = np.argsort(-shares.max(axis=1), kind="stable")
     found, rows = np.empty(len(shares), np.int64), 0
@@ -101,8 +116,7 @@ def dealt(shares: np.ndarray, most: int) -> Rows:
         own = _dealt(shares[order], least, most)
         found[order] = own + rows
         order, rows = order[own < 0], rows + least
-    counts = np.bincount(found, minlength=rows)
-    return Rows(np.argsort(found, kind="stable"), counts[counts > 0])
+    return found
 
 
 def _dealt(shares: np.ndarray, rows: int, most: int) -> np.ndarray:

@@ -83,9 +83,12 @@ class Shared(Arranged):
         return [*self._examples.notes(), f"{self.name}: packed into {sum(parts):,} rows, which are full by {shares}"]
 
     def fingerprint(self) -> str:
-        """Another one where the examples are, or how they are packed."""
+        """Another one where the examples are, or which of them share a row."""
         said = [(name, field.length, field.align) for name, field in self._fields.items()]
-        return hashlib.sha256(repr((self._examples.fingerprint(), said, self._most)).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(repr((self._examples.fingerprint(), said, self._most)).encode())
+        for rows, _, _ in self._packed:
+            digest.update(rows.numbers.tobytes() + rows.counts.tobytes())
+        return digest.hexdigest()[:16]
 
     def _pack(self, part: Examples) -> tuple[packing.Rows, np.ndarray, np.ndarray]:
         """A part's rows, what kind of length each example has, and units of each modality in all."""

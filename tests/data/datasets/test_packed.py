@@ -188,13 +188,3 @@ def test_numbers_that_are_no_pixels_stay_as_they_are():
         signal = field.batch([example])
         assert signal.values.dtype == np.float32
         np.testing.assert_allclose(signal.values[signal.mask], 0.7, rtol=1e-6)
-
-
-def test_several_modalities_are_dealt_out_evenly():
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(0, 60, (3000, 5))
-    room = np.ceil(lengths.mean(axis=0) * 32).astype(int)
-    rows = packing.packed(lengths, room, 40)
-    assert sorted(rows.numbers) == list(range(3000)) and rows.counts.max() <= 40
-    full = np.add.reduceat(lengths[rows.numbers], np.cumsum(rows.counts) - rows.counts)
-    assert (full <= room).all() and (full / room).mean() > 0.97

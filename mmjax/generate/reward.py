@@ -1,6 +1,7 @@
 """Rewards that a program can check: ``(prompt, answer, truth) -> float``, texts all three. Any such value will do.
 
-One that wants all answers of a step at once has ``many``, too, of as many prompts, answers and truths.
+One that wants all answers of a step at once has ``many``, too, of as many prompts, answers and truths, as that of a
+reward model (``generate.Learned``).
 """
 
 import re

@@ -104,7 +104,7 @@ class Folder:
         directory = self.path / CHECKPOINTS
         if not directory.is_dir():
             raise UserError(f"{self.path} has no checkpoint yet; train it first")
-        mesh = mesh or sharding.Mesh(data=1).build(jax.local_devices()[:1])
+        mesh = mesh or sharding.single()
         shapes = self._shapes(experiment)
         places = jax.tree.map(lambda _: sharding.replicated(mesh), shapes)
         with checkpoint.opened(directory) as checkpoints:

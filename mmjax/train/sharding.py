@@ -108,6 +108,16 @@ class Mesh:
         return shape
 
 
+def single() -> jax.sharding.Mesh:
+    """The mesh of one device, the first here."""
+    return Mesh(data=1).build(jax.local_devices()[:1])
+
+
+def aside() -> Any:
+    """A context of that mesh, whatever other is at work around it."""
+    return jax.set_mesh(single())
+
+
 def rows(mesh: AnyMesh) -> int:
     """Into how many parts the rows of a batch go."""
     return math.prod(mesh.shape[axis] for axis in ROWS)

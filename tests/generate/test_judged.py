@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import PIL.Image
@@ -10,8 +11,8 @@ import pytest
 
 import mmjax
 from mmjax import datasets, decoders, encoders, fields, metrics, objectives, tokenizers
-from mmjax.core import Batch, Outputs, Signal, Tokens, UserError, plain
-from mmjax.generate import Judged, Pairs, reward
+from mmjax.core import Batch, Outputs, Signal, Tokens, UserError, plain, segments
+from mmjax.generate import Judged, Learned, Pairs, Rollout, reward
 from mmjax.train import Constant, Evaluator, Experiment, Optim, Run
 
 PROMPT = fields.Prompt("<image>{question}", tokenizer=tokenizers.Characters(), places={"image": 4})
@@ -82,6 +83,41 @@ def test_a_model_of_rewards_agrees_with_people(folder, tmp_path):
     assert agreed["accuracy"]["value"] == 1.0 and agreed["count"] == 12 + 4 * 3  # pairs of two answers, and of three
     again = mmjax.evaluate(tmp_path / "run", datasets.Manifest(str(folder / "rows.jsonl"), batch=4))
     assert again["heads"]["reward"] == agreed
+
+
+def test_a_model_of_rewards_rewards_answers(folder, tmp_path):
+    rows = [{"question": q, "best": q + q, "good": q, "bad": "no"} for q in ("ab", "cd", "ac", "bd")]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    prompt = fields.Prompt("say {question}: ", tokenizer=tokenizers.Characters())
+    ranked = fields.Ranked(prompt, RANKED.answers)
+    gpt = decoders.GPT(vocabulary=16, length=20, width=16, depth=1, heads=2)
+    data = datasets.Manifest(
+        str(tmp_path / "rows.jsonl"), inputs={"text": ranked}, targets={"worth": fields.Worth(ranked)}, batch=8
+    )
+    likes = experiment(folder, objectives.Ranking(), model=lambda _: decoders.Valued(gpt, value="reward"))
+    likes = dataclasses.replace(likes, data=data, evaluators={"val": Evaluator(data)})
+    result = mmjax.train(likes, workdir=tmp_path / "likes", quiet=True)
+    learned = Learned(str(tmp_path / "likes"))
+    batch = data.open(data.fit()).batch(range(4))
+    heads = jax.jit(lambda inputs: likes.model.apply(result.weights, inputs, train=False).heads)(batch.inputs)
+    text = batch.inputs["text"]
+    wanted = segments.ends(heads["reward"], text.mask, text.segments, 3)
+    for k, name in enumerate(("best", "good", "bad")):
+        asked = [f"say {row['question']}: " for row in rows]
+        found = learned.many(asked, [row[name] for row in rows], [""] * 4)
+        np.testing.assert_allclose(found, wanted[:, k], rtol=1e-4, atol=1e-5)
+    answering = dataclasses.replace(prompt, answer="{best}")
+    words = dataclasses.replace(data, inputs={"text": answering}, targets={"next": fields.Reply(answering)})
+    policy = dataclasses.replace(
+        likes, model=gpt, data=words, evaluators={}, objectives={"policy": objectives.Policy()},
+        rollout=Rollout(learned, group=4), run=Run(steps=2, log_every=1),
+    )  # fmt: skip
+    mmjax.train(policy, workdir=tmp_path / "policy", quiet=True)
+    assert all(np.isfinite(line["reward"]) for line in told(tmp_path / "policy").values())
+    with pytest.raises(UserError, match=r"is no run of a reward model, which reads fields\.Ranked"):
+        Learned(str(tmp_path / "policy"))("", "", "")
+    with pytest.raises(UserError, match="has no head 'worth'; it has next, reward"):
+        Learned(str(tmp_path / "likes"), head="worth")("", "", "")
 
 
 def test_agreement_counts_pairs():

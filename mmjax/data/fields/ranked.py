@@ -71,6 +71,14 @@ class Ranked:
         """Ids of a prompt that a person wrote, as ``Prompt`` has them."""
         return self.prompt.prompted(text)
 
+    def answered(self, prompt: str, answer: str) -> np.ndarray:
+        """``n 2``, as ``Prompt.read`` gives: the words of a whole prompt, without places, and those of an answer."""
+        tokenizer = self.tokenizer
+        asked = tokenizer.plain(prompt) if prompt.strip() else np.array([tokenizer.end], np.int32)
+        reply = np.append(tokenizer.plain(answer), tokenizer.end)
+        ids = np.concatenate([asked, reply]).astype(np.int32)
+        return np.stack([ids, (np.arange(len(ids)) >= len(asked)).astype(np.int32)], axis=1)
+
     def read(self, row: Row) -> Example:
         """``n 3``: ids, which are of an answer (1), and the number of the answer that each goes with, from 1."""
         found = []

@@ -13,7 +13,10 @@ from mmjax.data.sources import nearest
 
 @dataclass(frozen=True)
 class Size:
-    """What candidates take over from a recipe, so that they differ in nothing else."""
+    """What candidates take over from a recipe, so that they differ in nothing else.
+
+    answer: dropout of what heads read.
+    """
 
     classes: int
     width: int = 64
@@ -21,19 +24,27 @@ class Size:
     heads: int = 4
     mlp: float = 4.0
     dropout: float = 0.0
+    answer: float = 0.0
     dtype: str = "float32"
 
     @classmethod
     def of(cls, model: Any, head: str) -> "Size":
-        """The size of a model's fusion; what it does not say is that of the first part of an encoder that does."""
-        parts = [model.fusion, *(part for encoder in model.encoders.values() for part in _within(encoder))]
+        """The size of a model's fusion; what it does not say is that of the first part of an encoder that does.
+
+        Experts say nothing of size: they are heads of single streams.
+        """
+        voting = isinstance(model.fusion, fusion.Experts)
+        parts = [part for encoder in model.encoders.values() for part in _within(encoder)]
+        parts = parts if voting else [model.fusion, *parts]
         found = {}
         for name in ("width", "heads", "mlp", "dropout", "dtype"):
             said = [getattr(part, name) for part in parts if hasattr(part, name)]
             said = [value for value in said if value or name == "dropout"]  # no width of its own, says a chain by 0
             found[name] = said[0] if said else getattr(cls, name)
         depth = max(1, getattr(model.fusion, "depth", 1))  # a candidate that has layers has one at least
-        return cls(classes=model.heads[head].classes, depth=depth, **found)
+        own = model.heads[head]
+        answer = getattr(model.fusion if voting else own, "dropout", 0.0)
+        return cls(classes=own.classes, depth=depth, answer=answer, **found)
 
 
 def _within(part: linen.Module) -> Iterator[linen.Module]:
@@ -58,7 +69,10 @@ def _sized(kind: type, **fixed: Any) -> Callable[[Size], linen.Module]:
 
 
 def _voting(rule: str) -> Candidate:
-    return Candidate(_sized(fusion.Experts), _sized(heads.Vote, rule=rule))
+    return Candidate(
+        lambda size: fusion.Experts(classes=size.classes, dropout=size.answer, dtype=size.dtype),
+        _sized(heads.Vote, rule=rule),
+    )
 
 
 FUSIONS: Mapping[str, Candidate] = {
@@ -110,5 +124,5 @@ def build(name: str, model: Any, head: str) -> Any:
     if candidate.head is not None:
         own = candidate.head(size)
     elif not isinstance(own, heads.Classify):  # one that reads what its own fusion alone gives
-        own = heads.Classify(classes=size.classes)
+        own = heads.Classify(classes=size.classes, dropout=size.answer)
     return model.clone(fusion=candidate.fusion(size), heads={**model.heads, head: own})

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mmjax import fusion, metrics
+from mmjax import fusion, metrics, objectives
 from mmjax.compare import candidate
 from mmjax.compare.opened import Opened
 from mmjax.core import UserError
@@ -163,12 +163,15 @@ def _entries(
     entries = []
 
     def add(name: str, kind: str, model: Any, data: Opened, val: Opened, subsets: Sequence[tuple[str, ...]]) -> None:
-        # Only what the comparison reads is measured, and that once, at the end.
-        evaluators = {"val": Evaluator(val, {head: metrics.Classification(target, head)})}
-        answered = {n: o for n, o in experiment.objectives.items() if _asked(o) <= set(model.heads)}
-        balance = experiment.balance if kind == "fusion" else None
         changed = dataclasses.replace(
-            experiment, model=model, data=data, evaluators=evaluators, objectives=answered, balance=balance
+            experiment,
+            model=model,
+            data=data,
+            # Only what the comparison reads is measured, and that once, at the end.
+            evaluators={"val": Evaluator(val, {head: metrics.Classification(target, head)})},
+            objectives={n: o for n, o in experiment.objectives.items() if _answered(o, model)},
+            balance=experiment.balance if kind == "fusion" else None,
+            views=experiment.views if kind == "fusion" else _views(experiment.views, subsets[0]),
         )
         entries.append(Entry(name, kind, changed, tuple(subsets), kind != "fusion" or name in (*fusions, own)))
 
@@ -223,7 +226,16 @@ def _head(experiment: Experiment, schema: Any, name: str) -> tuple[str, str]:
     return found, fitting[found]
 
 
-def _asked(objective: Any) -> set[str]:
-    """The heads that an objective reads, and a name that no head has where it reads none."""
+def _answered(objective: Any, model: Any) -> bool:
+    """Whether a model has the heads that an objective reads, and experts where it reads those."""
     own = getattr(objective, "head", None) or getattr(objective, "target", None)
-    return {str(own), getattr(objective, "teacher", str(own))}
+    heads = {str(own), getattr(objective, "teacher", str(own))}  # no head has the name of an objective without any
+    experts = not isinstance(objective, objectives.Experts) or isinstance(model.fusion, fusion.Experts)
+    return heads <= set(model.heads) and experts
+
+
+def _views(views: Any, names: Sequence[str]) -> Any:
+    """The recipe's views where it has no other modalities than these. Raises UserError for those that do not say."""
+    if views is not None and not hasattr(views, "only"):
+        raise UserError(f"compare trains each modality alone, and {type(views).__name__} does not say what it is then")
+    return views and views.only(names)

@@ -1,7 +1,8 @@
 """What a training step sees in place of a batch, made on the devices: ``(batch, *, said, key) -> Batch``.
 
 ``said(inputs) -> Outputs`` is what the averaged weights say (``Optim.average``; without it those that are trained), as
-in evaluation and without a gradient.
+in evaluation and without a gradient. Those that say what they are ``only`` of some modalities can be compared
+(``mmjax compare``), which trains each modality alone, too.
 """
 
 from mmjax.views.augment import Crop, Erase, Flip, Light, Noise, Shift

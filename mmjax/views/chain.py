@@ -19,3 +19,7 @@ class Chain:
         for number, view in enumerate(self.views):
             batch = view(batch, said=said, key=jax.random.fold_in(key, number))
         return batch
+
+    def only(self, names: Sequence[str]) -> "Chain":
+        """The same where there are no other modalities than these."""
+        return Chain(tuple(view.only(names) for view in self.views))

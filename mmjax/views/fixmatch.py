@@ -1,7 +1,7 @@
 """Rows without a label, that get one where the weights are sure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -29,6 +29,11 @@ class FixMatch:
     head: str = ""
     pseudo: str = "pseudo"
     threshold: float = 0.95
+
+    def only(self, names: Sequence[str]) -> "FixMatch":
+        """The same where there are no other modalities than these."""
+        weak, strong = ({n: steps for n, steps in by.items() if n in names} for by in (self.weak, self.strong))
+        return replace(self, weak=weak, strong=strong)
 
     def __call__(self, batch: Batch, *, said: Any, key: jax.Array) -> Batch:
         if self.target not in batch.targets:

@@ -1,7 +1,7 @@
 """Rows that lie between two others, and answers that do so too."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -18,25 +18,32 @@ class Mixup:
     """Each row is drawn towards another of its batch: ``x = l x + (1 - l) x'``, and so is what is asked of it.
 
     Mixup (Zhang et al., 2017, https://arxiv.org/abs/1710.09412): l is of Beta(alpha, alpha), drawn for each row, and
-    the larger of l and 1 - l, so that a row stays nearest to itself. inputs: the modalities that are mixed, all if
-    empty; others stay as they are, and their rows count as those of the label that they had. A class becomes its
-    shares, ``b k`` for the k scores of the head of that name, which ``objectives.CrossEntropy`` learns; a number is
-    mixed. A row stays as it is where the other is not there in the same places: a modality or an answer less, another
-    length.
+    the larger of l and 1 - l, so that a row stays nearest to itself. inputs: the modalities that are mixed, None for
+    all of them; others stay as they are. A class becomes its shares, ``b k`` for the k scores of the head of that name,
+    which ``objectives.CrossEntropy`` and ``Experts`` learn; a number is mixed. A row stays as it is where the other is
+    not there in the same places: a modality or an answer less, another length.
 
     Raises UserError for words, which nothing lies between, for packed rows and for a target that is no class or number.
     """
 
     alpha: float = 0.2
-    inputs: Sequence[str] = ()
+    inputs: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.alpha <= 0:
             raise UserError(f"views.Mixup: alpha={self.alpha} must be above 0")
 
+    def only(self, names: Sequence[str]) -> "Mixup":
+        """The same where there are no other modalities than these."""
+        return (
+            self if self.inputs is None else replace(self, inputs=tuple(name for name in self.inputs if name in names))
+        )
+
     def __call__(self, batch: Batch, *, said: Any, key: jax.Array) -> Batch:
-        names = self.inputs or sorted(batch.inputs)
+        names = sorted(batch.inputs) if self.inputs is None else self.inputs
         chosen = {name: given(batch.inputs, name) for name in names}
+        if not chosen:
+            return batch
         answers = {name: _answer(name, signal, said, batch) for name, signal in batch.targets.items()}
         draw_key, other_key = jax.random.split(key)
         rows = len(next(iter(chosen.values())).mask)

@@ -1,7 +1,7 @@
 """Several views of each row, as rows of one batch: so all of the model is shared between them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -29,6 +29,10 @@ class Several:
     def __call__(self, batch: Batch, *, said: Any, key: jax.Array) -> Batch:
         whole = repeated(batch, self.count)
         return whole.replace(inputs=changed(whole.inputs, self.by, key=key))
+
+    def only(self, names: Sequence[str]) -> "Several":
+        """The same where there are no other modalities than these."""
+        return replace(self, by={name: steps for name, steps in self.by.items() if name in names})
 
 
 def repeated(tree: Any, count: int) -> Any:

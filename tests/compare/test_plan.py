@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mmjax import encoders, fusion, heads, nn, objectives, transforms
+from mmjax import encoders, fusion, heads, nn, objectives, transforms, views
 from mmjax.compare import candidate
 from mmjax.compare.plan import plan, split
 from mmjax.core import UserError
@@ -114,6 +114,37 @@ def test_size_is_the_recipes(experiment):
     voting = fusion.Experts(classes=4)
     size = candidate.Size.of(experiment.model.clone(encoders={"a": chain, "b": chain}, fusion=voting), "label")
     assert (size.width, size.heads) == (20, 4)  # those of the front end
+
+
+def test_dropout_of_what_is_answered_from_goes_from_experts_to_a_head_and_back(experiment):
+    voting = {"fusion": fusion.Experts(classes=4, dropout=0.5), "heads": {"label": heads.Vote(classes=4)}}
+    late = candidate.build("late", experiment.model.clone(**voting), "label")
+    assert late.heads == {"label": heads.Classify(classes=4, dropout=0.5)} and late.fusion.dropout == 0
+    assert candidate.build("vote_mean", late, "label") == experiment.model.clone(**voting)
+
+
+def test_losses_and_views_of_experts_and_of_other_modalities_stay_out_where_they_have_nothing_to_read(experiment):
+    voting = {"fusion": fusion.Experts(classes=4), "heads": {"label": heads.Vote(classes=4, apart=True)}}
+    losses = experiment.objectives | {"each": objectives.Experts("label")}
+    steps = {name: (views.Noise(),) for name in "ab"}
+    seen = views.Chain((views.Several(steps, count=1), views.Mixup()))
+    changed = dataclasses.replace(experiment, model=experiment.model.clone(**voting), objectives=losses, views=seen)
+    entries = by_name(plan(changed, seeds=1, fusions=("late", "vote_mean"), head="label"))
+    late, alone = entries["late"].experiment, entries["a alone"].experiment
+    assert late.views == seen and late.objectives == experiment.objectives
+    assert entries["vote_mean"].experiment.objectives == alone.objectives == losses
+    own = {"a": steps["a"]}
+    assert alone.views == views.Chain((views.Several(own, count=1), views.Mixup()))
+    assert views.FixMatch(steps, steps).only("a") == views.FixMatch(own, own)
+    assert alone.model.fusion == voting["fusion"]
+    for entry in entries.values():
+        entry.prepared()
+
+
+def test_views_that_do_not_say_what_they_are_of_one_modality_are_told(experiment):
+    hidden = dataclasses.replace(experiment, views=views.Hide({}))
+    with pytest.raises(UserError, match="Hide does not say what it is then"):
+        plan(hidden, seeds=1)
 
 
 def test_a_head_that_no_other_fusion_can_feed_is_replaced(experiment):

@@ -14,7 +14,7 @@ class Frames(linen.Module):
     After the Video Transformer Network (Neimark et al., 2021, https://arxiv.org/abs/2102.00719), with full attention.
 
     ``positions`` of the frames are sinusoidal, learned (``length`` of them), rotary, relative or none. Packed rows
-    stay apart. A ``depth`` of 0 leaves each frame to itself.
+    stay apart. A ``depth`` of 0 leaves each frame to itself. Frames that are hidden (``views.Stills``) cost nothing.
     """
 
     picture: linen.Module
@@ -41,11 +41,13 @@ class Frames(linen.Module):
         signal = jax.tree.map(jnp.asarray, signal)
         trunk = nn.Trunk(**plain.common(nn.Trunk, self), **nn.position.within(self.positions), name="trunk")
         b, t = signal.mask.shape
-        pictures = Signal(signal.values.reshape(b * t, *signal.values.shape[2:]), signal.mask.reshape(b * t, 1))
+        shown = nn.kept.only(Tokens(signal.values.reshape(b, t, -1), signal.mask), signal.kept)
+        pictures = Signal(shown.values.reshape(-1, *signal.values.shape[2:]), shown.mask.reshape(-1, 1))
         seen = self.picture(pictures, train=train)
-        values = nn.pool.mean(seen.values, seen.mask).reshape(b, t, -1)
+        values = nn.pool.mean(seen.values, seen.mask).reshape(b, shown.mask.shape[1], -1)
         values = linen.Dense(self.width, dtype=jnp.dtype(self.dtype), name="embed")(values)
-        positions = jnp.arange(t)[None] if signal.positions is None else signal.positions
-        values = nn.position.marked(values, positions, kind=self.positions, length=self.length)
-        values = masks.zeroed(values, signal.mask)
-        return trunk(Tokens(values, signal.mask, signal.segments, signal.positions), train=train)
+        positions = signal.positions if signal.kept is None else shown.positions
+        at = jnp.arange(t)[None] if positions is None else positions
+        values = nn.position.marked(values, at, kind=self.positions, length=self.length)
+        values = masks.zeroed(values, shown.mask)
+        return trunk(Tokens(values, shown.mask, signal.segments, positions, signal.kept), train=train)

@@ -114,10 +114,10 @@ class Prototypes:
 class Probe:
     """One modality's vectors to classes, by a simple ``learner`` over those of the evaluator's ``reference`` rows.
 
-    The vectors are the mean of the encoder's tokens, or with ``shared`` those of ``fusion.Towers``, which all
-    modalities share: then ``by`` may name another modality to learn from, as prompts that name the classes
-    (``Probe("label", "image", Prototypes(), shared=True, by="text")``), and no picture of a class is ever seen.
-    Figures are those of ``metrics.Classification``.
+    The vectors are the mean of the encoder's tokens (of what is fused where ``stream`` is ""), or with ``shared`` those
+    of ``fusion.Towers``, which all modalities share: then ``by`` may name another modality to learn from, as prompts
+    that name the classes (``Probe("label", "image", Prototypes(), shared=True, by="text")``), and no picture of a class
+    is ever seen. Figures are those of ``metrics.Classification``.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("class",)

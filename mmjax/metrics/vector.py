@@ -23,10 +23,11 @@ def stacked(outputs: Outputs, batch: Batch, *, sides: Sequence[str], target: str
 
 
 def pooled(outputs: Outputs, batch: Batch, *, stream: str, target: str | None) -> Rows:
-    """Of each row the mean of one modality's tokens: scores ``b 1 d``, mask ``b 1``, targets ``b``."""
-    if stream not in outputs.streams:
+    """Of each row the mean of one modality's tokens, of what is fused where ``stream`` is "": scores ``b 1 d``, mask
+    ``b 1``, targets ``b``."""
+    if stream and stream not in outputs.streams:
         raise UserError(f"the model has no modality {stream!r}; it has {', '.join(sorted(outputs.streams))}")
-    tokens = outputs.streams[stream]
+    tokens = outputs.streams[stream] if stream else outputs.fused
     values = masks.zeroed(tokens.values, tokens.mask).astype(jnp.float32)
     count = jnp.maximum(jnp.sum(tokens.mask, axis=1), 1)
     values = jnp.sum(values, axis=1) / count[:, None]

@@ -145,7 +145,8 @@ class Optim:
     lr: the peak learning rate, reached after ``warmup`` steps. clip: largest global norm of the
     gradient, 0 for none. accumulate: micro-batches a step, exactly equal to the whole batch at
     once (but for nn.BatchNorm, which sees each by itself). average: decay of an exponential moving
-    average of the parameters, 0 for none; where it is kept, it is what evaluation and prediction use.
+    average of the parameters, 0 for none; where it is kept, it is what evaluation and prediction use. average_to:
+    what that decay rises to by half a cosine over the run, as BYOL's and DINO's teachers do to 1; 0 for no rise.
 
     frozen: regular expressions; parameters in whose paths one is found stay as they are. They cost no gradient and no
     memory of the optimizer's; all layers of a scanned trunk are one parameter. A ``nn.BatchNorm`` whose scale is
@@ -162,6 +163,7 @@ class Optim:
     clip: float = 1.0
     accumulate: int = 1
     average: float = 0.0
+    average_to: float = 0.0
     frozen: tuple[str, ...] = ()
     rates: Mapping[str, float] = field(default_factory=dict)
     layer_decay: float = 1.0
@@ -183,8 +185,17 @@ class Optim:
         if self.rates or self.layer_decay != 1:
             parts.append(pace.scaled(self.rates, self.layer_decay))
         if self.average:
-            parts.append(averaging(self.average))
+            parts.append(averaging(self._decay(steps)))
         return still.over(optax.chain(*parts), self.frozen)
+
+    def _decay(self, steps: int) -> optax.Schedule:
+        """Decay of the average by step."""
+        if not self.average_to:
+            return optax.constant_schedule(self.average)
+        if not self.average <= self.average_to <= 1:
+            raise UserError(f"optim.average_to={self.average_to} must lie between average={self.average} and 1")
+        share = optax.cosine_decay_schedule(1.0, max(steps, 1))
+        return lambda count: self.average_to - (self.average_to - self.average) * share(count)
 
     def check(self, params: Any) -> None:
         """Raises UserError where ``frozen``, ``rates`` or ``layer_decay`` is not for these parameters."""
@@ -199,8 +210,8 @@ class AverageState(NamedTuple):
     average: Any
 
 
-def averaging(decay: float) -> optax.GradientTransformation:
-    """Keep an exponential moving average of the parameters; put it last in a chain.
+def averaging(decay: optax.Schedule) -> optax.GradientTransformation:
+    """Keep an exponential moving average of the parameters, of a ``decay`` by step; put it last in a chain.
 
     The decay ramps up as (1 + t) / (10 + t), so that the first steps do not linger.
     """
@@ -209,7 +220,7 @@ def averaging(decay: float) -> optax.GradientTransformation:
         return AverageState(jnp.zeros((), jnp.int32), jax.tree.map(jnp.copy, params))
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, AverageState]:
-        rate = jnp.minimum(decay, (1 + state.count) / (10 + state.count))
+        rate = jnp.minimum(decay(state.count), (1 + state.count) / (10 + state.count))
         new = optax.apply_updates(params, updates)
         average = jax.tree.map(lambda old, now: old * rate + now * (1 - rate), state.average, new)
         return updates, AverageState(state.count + 1, average)

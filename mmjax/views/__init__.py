@@ -7,7 +7,7 @@ in evaluation and without a gradient. Those that say what they are ``only`` of s
 
 from mmjax.views.augment import Crop, Erase, Flip, Light, Noise, Shift
 from mmjax.views.chain import Chain
-from mmjax.views.cut import Cells, Steps, Tubes
+from mmjax.views.cut import Cells, Steps, Stills, Tubes
 from mmjax.views.data2vec import Data2vec
 from mmjax.views.dino import Dino
 from mmjax.views.fixmatch import FixMatch
@@ -37,6 +37,7 @@ __all__ = [
     "Shift",
     "Squares",
     "Steps",
+    "Stills",
     "Tubes",
     "Words",
 ]

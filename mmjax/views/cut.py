@@ -34,6 +34,15 @@ class Tubes:
 
 
 @dataclass(frozen=True)
+class Stills:
+    """Pixels of each frame of a video, as ``encoders.Frames`` sees them; some whole frames are hidden."""
+
+    def __call__(self, signal: Signal) -> Array:
+        cut, _ = nn.embed.tubes(jax.tree.map(jnp.asarray, signal), patch=1, frames=1)
+        return cut.reshape(*cut.shape[:2], -1)
+
+
+@dataclass(frozen=True)
 class Steps:
     """The numbers of every ``patch`` steps of a series, as an ``encoders.Sensor`` of this patch cuts them."""
 

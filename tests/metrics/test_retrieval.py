@@ -85,6 +85,12 @@ def test_probes_learn_from_the_reference_rows(name):
         assert found["accuracy"]["value"] == pytest.approx(wanted, abs=0.03)  # ties are broken otherwise
 
 
+def test_a_probe_of_no_stream_is_of_what_is_fused():
+    outputs, batch = said()
+    rows = metrics.Probe("y", "")(outputs, batch)
+    np.testing.assert_allclose(rows.scores[:, 0], outputs.fused.values.mean(axis=1), rtol=1e-5)
+
+
 def test_what_cannot_be_probed_is_said():
     probe = metrics.Probe("y", "image")
     rows = gathered(probe, *said())

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from mmjax import fusion, heads, objectives
-from mmjax.core import LOSSES, Batch, Mean, Outputs, Signal, Tokens
+from mmjax.core import LOSSES, Batch, Mean, Outputs, Signal, Tokens, UserError
 from mmjax.train import Optim, Sgd, make_step
 from mmjax.train.optim import averaged
 from mmjax.train.state import make_init
@@ -102,17 +102,25 @@ def test_modality_dropout_draws_anew_each_step_and_the_same_on_replay():
     assert float(said["loss"]) == float(again["loss"]) != float(later["loss"])
 
 
-def test_average_follows_the_parameters():
-    optimizer, state = start(Optim(lr=0.1, average=0.9))
+@pytest.mark.parametrize("to", [0.0, 1.0])
+def test_average_follows_the_parameters(to):
+    decay = 0.02 if to else 0.9
+    optimizer, state = start(Optim(lr=0.1, average=decay, average_to=to))
     step = jax.jit(make_step(Net(), OBJECTIVES, optimizer))
     expected = state.params
     for count in range(5):
         state, _ = step(state, make_batch(seed=count))
-        rate = min(0.9, (1 + count) / (10 + count))
+        risen = to - (to - decay) * (1 + np.cos(np.pi * count / 10)) / 2 if to else decay
+        rate = min(risen, (1 + count) / (10 + count))
         expected = jax.tree.map(lambda old, new, r=rate: old * r + new * (1 - r), expected, state.params)
     kept = averaged(state.params, state.opt_state)
     for one, other in zip(jax.tree.leaves(kept), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_an_average_that_would_fall_is_told():
+    with pytest.raises(UserError, match="average_to"):
+        Optim(average=0.9, average_to=0.5).build(10)
 
 
 def test_decay_is_for_kernels_alone():

@@ -20,6 +20,9 @@ SERIES = Signal(RNG.normal(size=(4, 7, 3)).astype(np.float32), np.arange(7) < np
 CELLS = Signal(np.asarray([[0.5, 2, -1], [1.5, 0, 2], [3, 1, 7], [0, 0, 0]], np.float32), np.ones((4, 3), bool))
 
 
+STILL = encoders.Image(width=6, depth=0, patch=3, convolutions=0)
+
+
 def films(**changes):
     return encoders.Video(**{**SMALL, "depth": 1, "time_depth": 1, "patch": 2, "frames": 2, "pooled": False, **changes})
 
@@ -47,6 +50,7 @@ CASES = {
     "factorised": (films(), 8, TUBES, FILMS),
     "rotary": (films(positions="rotary"), 8, TUBES, FILMS),
     "together": (together(), 8, TUBES, FILMS),
+    "stills": (encoders.Frames(STILL, **SMALL, depth=1), 36, views.Hide({"x": views.Stills()}, 0.5), FILMS),
     "sensor": (encoders.Sensor(**SMALL, patch=2, depth=1), 6, views.Hide({"x": views.Steps(2)}, 0.5), SERIES),
     "table": (encoders.Table((0, 3, 0), **SMALL, depth=1), 3, views.Hide({"x": views.Cells((0, 3, 0))}, 0.4), CELLS),
     "recurrent": (
@@ -85,6 +89,8 @@ def where(name, each):
     """Which numbers of the signal are in tokens that are hidden."""
     if name == "table":
         return each
+    if name == "stills":
+        return each[:, :, None, None, None]
     if name in ("sensor", "recurrent"):
         return each.repeat(2, axis=1)[:, :7, None]
     return each.reshape(-1, 3, 3, 3).repeat(2, axis=1).repeat(2, axis=2).repeat(2, axis=3)[..., None]

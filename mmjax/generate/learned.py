@@ -52,10 +52,10 @@ def _opened(run: str, head: str) -> tuple[Ranked, Callable[[Any], np.ndarray]]:
     weights = known.weights()
 
     def said(weights: Any, text: Any) -> jax.Array:
-        heads = model.apply(weights, {model.stream: text}, train=False).heads
-        if head not in heads:
-            raise UserError(f"the model of {run} has no head {head!r}; it has {', '.join(heads)}")
-        return segments.ends(heads[head], text.mask, None, 1)[:, 0]
+        outputs: Any = model.apply(weights, {model.stream: text}, train=False)
+        if head not in outputs.heads:
+            raise UserError(f"the model of {run} has no head {head!r}; it has {', '.join(outputs.heads)}")
+        return segments.ends(outputs.heads[head], text.mask, None, 1)[:, 0]
 
     compiled = jax.jit(said)
 

@@ -57,9 +57,10 @@ class Experiment:
     keeps modalities in balance, as ``Modulation`` and ``Pareto`` do; None for nothing. lora: large kernels
     learn through small ones; None for as they are. rollout: what makes a step's rows of the data's with the
     weights as they are, as ``generate.Rollout`` answers prompts; None for rows as they are. init_from: the folder
-    of a run whose parameters this one begins with, as far as they fit (``train.start``); which do, it tells. views:
-    what a step sees in place of the data's rows, made on the devices, as ``views.Several`` makes two of each; None for
-    the rows as they are. Evaluation sees the data's rows.
+    of a run whose parameters this one begins with, as far as they fit (``train.start``); which do, it tells.
+    init_only: regular expressions, one of which has to be found in a parameter's path for that; none: all that fit.
+    views: what a step sees in place of the data's rows, made on the devices, as ``views.Several`` makes two of each;
+    None for the rows as they are. Evaluation sees the data's rows.
     """
 
     model: linen.Module
@@ -74,6 +75,7 @@ class Experiment:
     lora: Lora | None = None
     rollout: Any = None
     init_from: str = ""
+    init_only: tuple[str, ...] = ()
     views: Any = None
 
     @property

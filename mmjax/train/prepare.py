@@ -12,7 +12,21 @@ from flax import linen
 
 from mmjax.core import Batch, UserError, plain
 from mmjax.data.ramp import Growth
-from mmjax.train import across, activation, audit, flat, folder, lora, place, sharding, start, state, step, viewed
+from mmjax.train import (
+    across,
+    activation,
+    audit,
+    flat,
+    folder,
+    frozen,
+    lora,
+    place,
+    sharding,
+    start,
+    state,
+    step,
+    viewed,
+)
 from mmjax.train.evaluate import Evaluation, standard
 from mmjax.train.experiment import Experiment
 
@@ -79,7 +93,7 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     shardings = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
     if experiment.run.flat:
         flat.check(shardings)
-    taken = _taken(experiment.init_from, shapes.params)
+    taken = _taken(experiment, shapes.params)
     notes = [*(taken.notes if taken else ()), *audit.notes(shapes, shardings, mesh, model)]
     function = step.make_step(
         model,
@@ -118,9 +132,13 @@ def blank(experiment: Experiment, schema: Any) -> Batch:
     return example if experiment.rollout is None else experiment.rollout.example(example)
 
 
-def _taken(name: str, params: Any) -> start.Taken | None:
-    """What the run in the folder ``name`` gives to these parameters."""
-    return start.match(params, folder.there(name, of="init_from").shapes(), name) if name else None
+def _taken(experiment: Experiment, params: Any) -> start.Taken | None:
+    """What the run that an experiment begins from gives to these parameters."""
+    name, only = experiment.init_from, experiment.init_only
+    frozen.regular(only, of="init_only")
+    if only and not name:
+        raise UserError(f"init_only={only} is of what init_from names, which is nothing")
+    return start.match(params, folder.there(name, of="init_from").shapes(), name, only) if name else None
 
 
 def fitted(experiment: Experiment) -> Any:

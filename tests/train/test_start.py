@@ -47,7 +47,8 @@ def test_what_does_not_fit_is_left(first, tmp_path):
     folder, weights = first
     wider = FIRST.model.clone(length=4)
     second = dataclasses.replace(FIRST, model=wider, optim=STILL, init_from=str(folder), run=Run(steps=1, seed=5))
-    assert prepare(second).notes[1:3] == ["  new: position/embedding", "  left: position/embedding"]
+    told = ["  new: position/embedding of shape (4, 8), which is (3, 8) there", "  left: position/embedding"]
+    assert prepare(second).notes[1:3] == told
     found, old = (trees.flatten(each) for each in (mmjax.train(second, quiet=True).weights["params"], weights))
     for path in set(old) - {"position/embedding"}:
         np.testing.assert_array_equal(found[path], old[path], err_msg=path)
@@ -58,3 +59,23 @@ def test_what_does_not_fit_is_left(first, tmp_path):
     other = FIRST.model.clone(width=16)
     with pytest.raises(UserError, match=r"no tensor of .* fits the model"):
         prepare(dataclasses.replace(second, model=other))
+
+
+def test_a_part_of_the_tree_is_taken_alone(first):
+    folder, weights = first
+    second = dataclasses.replace(
+        FIRST, optim=STILL, init_from=str(folder), init_only=("^trunk/", "^position/"), run=Run(steps=1, seed=5)
+    )
+    notes = prepare(second).notes
+    assert "  new: embed/embedding" in notes and "  left: embed/embedding" in notes
+    found = mmjax.train(second, quiet=True).weights["params"]
+    for name in ("trunk", "position"):
+        jax.tree.map(np.testing.assert_array_equal, found[name], weights[name])
+    assert np.any(found["embed"]["embedding"] != weights["embed"]["embedding"])
+    for wrong, told in (
+        ({"init_only": ("^trunks/",)}, r"init_only: '\^trunks/' is found in no parameter's path"),
+        ({"init_only": ("(",)}, r"init_only: '\(' is no regular expression"),
+        ({"init_from": ""}, "is of what init_from names, which is nothing"),
+    ):
+        with pytest.raises(UserError, match=told):
+            prepare(dataclasses.replace(second, **wrong))

@@ -41,11 +41,11 @@ def useful(function: Callable[..., Any], *args: Any) -> int:
     return of_jaxpr(jax.make_jaxpr(function)(*args))
 
 
-def of_jaxpr(closed: core.ClosedJaxpr) -> int:
-    """``useful`` operations of what is traced already."""
+def of_jaxpr(closed: core.ClosedJaxpr, *, halved: bool = True) -> int:
+    """``useful`` operations of what is traced already; not ``halved``, masked entries of causal products count, too."""
     needed, _ = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
     return sum(
-        operations // 2 if any(_CAUSAL.search(part) for part in scope) else operations
+        operations // 2 if halved and any(_CAUSAL.search(part) for part in scope) else operations
         for scope, operations in _jaxpr(needed).items()
         if _AGAIN not in scope
     )

@@ -12,6 +12,7 @@ from mmjax.cli import recipe
 from mmjax.core import trees
 from mmjax.data.sources.place import shared
 from mmjax.train import state
+from tools import sharding
 
 PATH = Path(__file__).parents[1] / "experiments" / "gpt2_openwebtext.py"
 TOKENIZER = Path("tokenizers/gpt2.tiktoken")
@@ -37,6 +38,12 @@ def test_it_is_gpt2_and_half_a_million_tokens_a_step(experiment):
     optimizer = experiment.optim.build(experiment.run.steps)
     shapes = jax.eval_shape(state.make_init(experiment.model, optimizer, example), jax.random.key(0))
     assert trees.count(shapes.params) == 124_439_808
+
+
+def test_it_lies_on_eight_and_on_64_devices_as_its_golden_says(experiment):
+    """MMJAX_DATA with any two such files has ``tools/sharding.py`` write it anew."""
+    golden = sharding.GOLDENS / f"{PATH.stem}.txt"
+    assert sharding.text(experiment, experiment.data.fit()) == golden.read_text("utf-8")
 
 
 def test_two_steps_from_the_stored_tokens(experiment, tmp_path):

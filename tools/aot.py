@@ -2,8 +2,9 @@
 
 ``libtpu`` (the extra ``tpu``) is all it takes. Overrides are those of ``mmjax train``, ``--mesh.fsdp 8`` among them.
 The last line on standard output is JSON: the bytes that a device needs at the peak, beside those of its parameters, its
-optimizer and what the backward pass reads; the operations it does, beside those that the jaxpr counts; and the bytes
-that it sends in each kind of collective. Nothing is run, and nothing is allocated on a device.
+optimizer and what the backward pass reads; the operations it does, beside those that the jaxpr counts (``whole`` with
+causal products as the plain way computes them, mask and all); and the bytes that it sends in each kind of collective.
+Nothing is run, and nothing is allocated on a device.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from jax.extend import core
 from mmjax import flops
 from mmjax.cli import override, recipe
 from mmjax.core import Batch, UserError
-from mmjax.train import Experiment, prepare
+from mmjax.train import Experiment, prepare, sharding
 from tools import hlo
 
 # What libtpu asks of a machine that has TPUs, and jax of one that has none.
@@ -68,12 +69,22 @@ def measure(experiment: Experiment, topology: str) -> dict[str, Any]:
             "temporary": memory.temp_size_in_bytes,
             "parameters": _held(prepared.shapes.params, prepared.shardings.params),
             "optimizer": _held(prepared.shapes.opt_state, prepared.shardings.opt_state),
-            "kept": _kept(experiment, prepared, example) // _rows(prepared.mesh),
+            "kept": _kept(experiment, prepared, example) // _parts(prepared.mesh),
         },
-        "flops": {"compiled": int(cost["flops"]), "counted": flops.of_jaxpr(traced.jaxpr) // many},
+        "flops": {
+            "compiled": int(cost["flops"]),
+            "counted": flops.of_jaxpr(traced.jaxpr) // many,
+            "whole": flops.of_jaxpr(traced.jaxpr, halved=False) // many,
+        },
         "collectives": hlo.traffic(text, many),
         "compile_seconds": round(seconds, 2),
     }
+
+
+def need(found: dict[str, Any]) -> int:
+    """Bytes that what ``measure`` found cannot do without: parameters, gradients, optimizer, what is kept."""
+    memory = found["memory"]
+    return 2 * memory["parameters"] + memory["optimizer"] + memory["kept"]
 
 
 @contextlib.contextmanager
@@ -94,9 +105,9 @@ def _held(shapes: Any, places: Any) -> int:
     return sum(jax.tree.leaves(sizes))
 
 
-def _rows(mesh: jax.sharding.Mesh) -> int:
-    """Into how many parts the rows of a batch go."""
-    return math.prod(size for axis, size in mesh.shape.items() if axis in ("data", "fsdp", "expert"))
+def _parts(mesh: jax.sharding.Mesh) -> int:
+    """Into how many parts the tokens of a batch go."""
+    return math.prod(size for axis, size in mesh.shape.items() if axis in (*sharding.ROWS, "context"))
 
 
 def _kept(experiment: Experiment, prepared: prepare.Prepared, example: Batch) -> int:

@@ -1,83 +1,113 @@
-"""``python -m tools.bench.pod``: a causal trunk compiled for TPUs on several meshes, as a table in Markdown.
+"""``python -m tools.bench.pod [TOPOLOGY ...]``: what a causal trunk sends between TPUs on several meshes, in Markdown.
 
-Beside what each device sends stands the least that the way of splitting needs, in the types that are sent: products
-take their operands as bfloat16 (2 bytes), gradients are summed in float32 (4 bytes).
+It is compiled for the topologies (``libtpu``), not run. Beside what each device sends stands the least that the way of
+splitting needs, in the types that are sent: products take their operands as bfloat16 (2 bytes), what is summed is
+float32 (4 bytes). ``--ways data fsdp`` names some of the ways.
 """
 
+import argparse
 import dataclasses
+import math
 import os
-import sys
+from typing import Any
+
+import jax
 
 from mmjax import Mesh
-from mmjax.train import Experiment
+from mmjax.core import trees
+from mmjax.train import Experiment, prepare
 from tools import aot
 from tools.bench import workload
 
-WIDTH, DEPTH, LENGTH, WORDS, EACH = 1024, 2, 512, 8192, 8  # EACH: rows on a device where rows are split
-TOPOLOGIES = ("v5e:2x4", "v5p:2x2x2", "v6e:2x4", "v5p:4x4x4")
+WIDTH, DEPTH, LENGTH, WORDS, EACH = 256, 4, 128, 1024, 8  # EACH: rows on a device where rows are split
+TOPOLOGIES = ("v5e:2x4", "v5p:2x2x2", "v6e:2x4", "v5p:4x4x4", "v6e:8x8")
+PARTS = 4  # of what tensor and context split; data splits the rest
+HEAD = ("topology", "mesh", "peak MB", "of need", "sent MB", "least MB", "of least", "beside other work", "s")
+TABLES = ("text/embed/embedding", "text/position/embedding", "head/kernel")  # each is read at one place alone
 
 
 def case(mesh: Mesh, rows: int) -> Experiment:
-    """A trunk of about 42M parameters, layer by layer: of a scan's body the compiler counts one turn alone."""
-    made = workload.language(rows, LENGTH, WORDS, width=WIDTH, depth=DEPTH, heads=8, dtype="bfloat16")
+    """A trunk of 3.7M parameters in float32, of which the products of a TPU read bfloat16."""
+    made = workload.language(rows, LENGTH, WORDS, width=WIDTH, depth=DEPTH, heads=PARTS)
     return dataclasses.replace(made, mesh=mesh)
 
 
 def ways(devices: int) -> dict[str, tuple[Mesh, int]]:
     """The meshes of so many devices, and the rows of their batches."""
+    rest = devices // PARTS
     return {
         "data": (Mesh(), devices * EACH),
         "fsdp": (Mesh(data=1, fsdp=devices), devices * EACH),
-        "tensor": (Mesh(data=devices // 8, tensor=8), devices // 8 * EACH),
+        "tensor": (Mesh(data=rest, tensor=PARTS), rest * EACH),
+        "ring": (Mesh(data=rest, context=PARTS), rest * EACH),
+        "heads": (Mesh(data=rest, context=PARTS, exchange="heads"), rest * EACH),
     }
 
 
-def least(way: str, devices: int, parameters: int, rows: int) -> float:
-    """The bytes that each device has to send in a step. parameters: bytes of float32 on a device that splits none."""
-    if way == "data":
-        return 2 * (devices - 1) / devices * parameters
-    if way == "fsdp":  # gathered for the forward and for the backward pass, gradients scattered
-        return (devices - 1) / devices * (2 * parameters / 2 + parameters)
-    # A sum of activations after attention and after the MLP, forward and backward; then gradients over the rest.
-    sums = 4 * DEPTH * 2 * 7 / 8 * (rows // (devices // 8)) * LENGTH * WIDTH * 2
-    rest = devices // 8
-    return sums + 2 * (rest - 1) / rest * parameters
+def least(way: str, prepared: prepare.Prepared, rows: int) -> float:
+    """The bytes that each device has to send in a step."""
+    devices, rest = prepared.mesh.size, prepared.mesh.size // PARTS
+    sizes = {path: leaf.size for path, leaf in trees.flatten(prepared.shapes.params).items()}
+    places = trees.flatten(prepared.shardings.params)
+    own = {p: math.prod(places[p].shard_shape(leaf.shape)) for p, leaf in trees.flatten(prepared.shapes.params).items()}
+    summed, tokens = 4 * sum(sizes.values()), rows // rest * LENGTH * WIDTH
+    if way == "fsdp":  # layers gathered forward and backward, tables once; gradients scattered; what is small is whole
+        split = {path: size for path, size in sizes.items() if own[path] < size}
+        gathers = sum(2 * size * (1 if path in TABLES else 2) for path, size in split.items())
+        scattered = 4 * sum(split.values())
+        return _share(devices) * (gathers + scattered + 2 * (summed - scattered))
+    if way == "tensor":  # after attention and after the MLP, forward and backward, and for the words; then gradients
+        return (4 * DEPTH + 1) * 2 * _share(PARTS) * 4 * tokens + 2 * _share(rest) * 4 * sum(own.values())
+    gradients = 2 * _share(devices) * summed
+    if way == "ring":  # keys and values go forward and backward, their gradients in float32
+        return gradients + DEPTH * (PARTS - 1) * tokens // PARTS * (4 + 4 + 8)
+    if way == "heads":  # queries, keys, values and what is mixed, there and back
+        return gradients + DEPTH * 8 * _share(PARTS) * 2 * tokens // PARTS
+    return gradients
+
+
+def _share(devices: int) -> float:
+    """The part of what is shared among so many devices that one of them lacks."""
+    return (devices - 1) / max(devices, 1)
 
 
 def row(way: str, topology: str) -> str:
     """A line of the table."""
-    devices = len(aot.devices(topology))
-    mesh, rows = ways(devices)[way]
-    found = aot.measure(case(mesh, rows), topology)
-    memory, sent = found["memory"], {kind: part["bytes"] for kind, part in found["collectives"].items()}
-    needed = memory["parameters"] * 2 + memory["optimizer"] + memory["kept"]
-    whole = sum(part["overlapped"] for part in found["collectives"].values())
-    minimum = least(way, devices, memory["parameters"] * (devices if way == "fsdp" else 1), rows)
+    chips = aot.devices(topology)
+    mesh, rows = ways(len(chips))[way]
+    made = case(mesh, rows)
+    found = aot.measure(made, topology)
+    minimum = least(way, prepare.prepare(made, devices=chips), rows)
+    sent: dict[str, Any] = {kind: part["bytes"] for kind, part in found["collectives"].items()}
+    beside = sum(part["overlapped"] for part in found["collectives"].values())
+    others = {axis: size for axis, size in found["mesh"].items() if axis in ("data", "fsdp", "tensor", "context")}
     cells = [
         topology,
-        f"{way} {devices if way != 'tensor' else '8 x data ' + str(devices // 8)}",
-        f"{memory['peak'] / 2**20:,.0f}",
-        f"{memory['peak'] / needed:.2f}",
-        f"{found['flops']['compiled'] / 1e12:.2f}",
-        f"{found['flops']['compiled'] / found['flops']['counted']:.2f}",
-        ", ".join(f"{kind} {n / 2**20:,.1f}" for kind, n in sent.items()),
+        " x ".join(f"{axis} {size}" for axis, size in others.items()) + f", {way}" * (way in ("ring", "heads")),
+        f"{found['memory']['peak'] / 1e6:,.1f}",
+        f"{found['memory']['peak'] / aot.need(found):.2f}" if way != "tensor" else "",
+        ", ".join(f"{kind} {n / 1e6:,.2f}" for kind, n in sent.items()),
+        f"{minimum / 1e6:,.2f}",
         f"{sum(sent.values()) / minimum:.3f}",
-        f"{whole / max(sum(sent.values()), 1):.0%}",
+        f"{beside / max(sum(sent.values()), 1):.0%}",
         f"{found['compile_seconds']:.0f}",
     ]
     return "| " + " | ".join(cells) + " |"
 
 
-def main(words: list[str]) -> int:
+def main() -> None:
     """Print the table, or the rows of the topologies that are named."""
-    heads = ("topology", "mesh", "peak MiB", "of need", "TFLOP", "of count", "sent MiB", "of least", "overlapped", "s")
-    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads), flush=True)
-    for topology in words or TOPOLOGIES:
-        for way in ways(8):
+    parser = argparse.ArgumentParser(prog="tools.bench.pod", description=__doc__, allow_abbrev=False)
+    parser.add_argument("topologies", nargs="*", default=TOPOLOGIES, metavar="TOPOLOGY")
+    parser.add_argument("--ways", nargs="+", default=list(ways(PARTS)), choices=list(ways(PARTS)))
+    given = parser.parse_args()
+    print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD), flush=True)
+    for topology in given.topologies:
+        for way in given.ways:
             print(row(way, topology), flush=True)
-    return 0
+            jax.clear_caches()
 
 
 if __name__ == "__main__":
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    sys.exit(main(sys.argv[1:]))
+    main()

@@ -1,0 +1,97 @@
+"""``python -m tools.bench.full [--sizes NAME ...] [TOPOLOGY ...]``: models at their real size, compiled for TPUs.
+
+A table in Markdown of what ``tools.bench.accelerator`` runs where there is a device: here it is only compiled
+(``libtpu``), for eight chips that share every array (fsdp). The need is parameters, gradients, optimizer, and what the
+backward pass reads by the jaxpr. The compiler counts a loop's body once; so its operations are those of one and of two
+layers that stand alone, whole arrays and whole words' logits on every chip, carried on to the depth that there is.
+Causal attention counts whole on both sides: the plain way computes what it masks.
+"""
+
+import argparse
+import dataclasses
+import os
+from typing import Any
+
+import jax
+
+from mmjax import Mesh
+from mmjax.train import Experiment
+from tools import aot
+from tools.bench import accelerator
+from tools.bench.size import SIZES, TINY, Size
+
+TOPOLOGIES = ("v5p:2x2x2", "v6e:2x4")
+HEAD = ("topology", "model", "attention", "peak GiB", "need GiB", "of need", "PFLOP a chip", "of count", "s")
+
+
+def case(size: Size, mesh: Mesh, chips: int) -> Experiment:
+    """A batch of ``size.batch`` on every chip."""
+    return dataclasses.replace(accelerator.built(dataclasses.replace(size, batch=size.batch * chips)), mesh=mesh)
+
+
+def alone(made: Experiment, depth: int) -> Experiment:
+    """The same with so many layers, none of them in a loop or computed twice, and words' logits in one piece."""
+    model: Any = _with(made.model, {"depth": depth, "scan": False, "remat": "keep"})
+    losses = {
+        name: dataclasses.replace(loss, pieces=1) if hasattr(loss, "pieces") else loss
+        for name, loss in made.objectives.items()
+    }
+    return dataclasses.replace(made, model=model, objectives=losses, mesh=Mesh())
+
+
+def _with(part: Any, fields: dict[str, Any]) -> Any:
+    """A module whose own parts have these fields wherever there are such."""
+    if isinstance(part, dict) or hasattr(part, "items"):
+        return {name: _with(inner, fields) for name, inner in part.items()}
+    if not dataclasses.is_dataclass(part):
+        return part
+    own = {f.name for f in dataclasses.fields(part) if f.init and f.name not in ("parent", "name")}
+    inner = {name: getattr(part, name) for name in own - fields.keys()}
+    inner = {n: _with(v, fields) for n, v in inner.items() if dataclasses.is_dataclass(v) or hasattr(v, "items")}
+    return dataclasses.replace(part, **inner, **{n: v for n, v in fields.items() if n in own})  # pyright: ignore
+
+
+def operations(made: Experiment, topology: str, depth: int) -> tuple[int, int]:
+    """A chip's operations by the compiler and by the jaxpr, of ``depth`` layers."""
+    one, two = (aot.measure(alone(made, layers), topology)["flops"] for layers in (1, 2))
+    return tuple(one[kind] + (depth - 1) * (two[kind] - one[kind]) for kind in ("compiled", "whole"))
+
+
+def row(name: str, size: Size, topology: str, attention: str) -> str:
+    """A line of the table."""
+    chips = len(aot.devices(topology))
+    made = case(size, Mesh(data=1, fsdp=chips, attention=attention), chips)
+    found = aot.measure(made, topology)
+    compiled, counted = operations(made, topology, size.depth)
+    cells = [
+        topology,
+        name,
+        attention,
+        f"{found['memory']['peak'] / 2**30:,.2f}",
+        f"{aot.need(found) / 2**30:,.2f}",
+        f"{found['memory']['peak'] / aot.need(found):.2f}",
+        f"{compiled / 1e15:.3f}",
+        f"{compiled / counted:.3f}",
+        f"{found['compile_seconds']:.0f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Print the table, or the rows that are named. MMJAX_TINY=1 takes tiny models, to see that everything runs."""
+    sizes = TINY if os.environ.get("MMJAX_TINY") else SIZES
+    parser = argparse.ArgumentParser(prog="tools.bench.full", description=__doc__, allow_abbrev=False)
+    parser.add_argument("topologies", nargs="*", default=TOPOLOGIES, metavar="TOPOLOGY")
+    parser.add_argument("--sizes", nargs="+", default=list(sizes), choices=list(sizes))
+    parser.add_argument("--attention", default="plain", help="as --mesh.attention: plain or splash")
+    given = parser.parse_args()
+    print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD), flush=True)
+    for topology in given.topologies:
+        for name in given.sizes:
+            print(row(name, sizes[name], topology, given.attention), flush=True)
+            jax.clear_caches()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    main()

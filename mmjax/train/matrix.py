@@ -5,8 +5,9 @@ import re
 
 
 def shape(path: str, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """``(..., inputs, outputs)`` of the kernel at ``path``; layers of a scanned trunk stand in front."""
-    many = axes[:1] if re.search(r"(^|/)blocks/", path) else ()
+    """``(..., inputs, outputs)`` of the kernel at ``path``; layers of a scanned trunk and experts stand in front."""
+    each = re.search(r"(^|/)blocks/", path), re.search(r"(^|/)experts/(up|gate|down)/kernel$", path)
+    many = axes[: sum(map(bool, each))]
     axes = axes[len(many) :]
     inputs = axes[0] if re.search(r"(query|key|value)/kernel$", path) else math.prod(axes[:-1])
     return *many, inputs, math.prod(axes) // max(inputs, 1)

@@ -41,6 +41,20 @@ def test_factors_of_any_kernel_add_their_product():
             np.testing.assert_allclose(new, old + 1.5 * down @ up, rtol=1e-5, atol=1e-6)
 
 
+def test_each_expert_has_factors_of_its_own():
+    rng = np.random.default_rng(0)
+    lora = Lora(rank=2, scale=2.0, where=("kernel$",))
+    for where, many in (("block_0", (3,)), ("blocks", (4, 3))):
+        kernel = rng.normal(size=(*many, 6, 8)).astype(np.float32)
+        begun = lora.begin({where: {"experts": {"up": {"kernel": kernel}}}}, jax.random.key(0))
+        factors = begun["lora"][where]["experts"]["up"]["kernel"]
+        assert factors["down"].shape == (*many, 6, 2) and factors["up"].shape == (*many, 2, 8)
+        factors["up"] = jnp.asarray(rng.normal(size=factors["up"].shape), jnp.float32)
+        merged = lora.merged(begun)[where]["experts"]["up"]["kernel"]
+        wanted = kernel + np.einsum("...ir,...ro->...io", *(np.asarray(factors[n], np.float64) for n in ("down", "up")))
+        np.testing.assert_allclose(merged, wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_a_run_learns_through_them_and_answers_with_the_sums(tiny, tmp_path):
     experiment = dataclasses.replace(tiny(), lora=Lora(rank=2, where=("(query|value|up)/kernel$",)))
     result = mmjax.train(experiment, workdir=tmp_path / "run", quiet=True)

@@ -184,3 +184,30 @@ def test_a_contrast_sees_the_whole_batch_where_gradients_are_cached(whole):
         return
     np.testing.assert_allclose(also["loss"], said["loss"], rtol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), parts.params, one.params)
+
+
+class Wide(nn.Module):
+    """Towers whose hidden layers take far more memory than the vectors that are compared."""
+
+    @nn.compact
+    def __call__(self, inputs, *, train):
+        streams = {
+            name: Tokens(nn.Dense(4)(nn.gelu(nn.Dense(2_048)(s.values)))[:, None], s.mask[:, :1])
+            for name, s in inputs.items()
+        }
+        fused = fusion.Towers(width=3)(streams, train=train)
+        return Outputs(streams, fused, {"scale": heads.Temperature(5.0)(fused, train=train)})
+
+
+def test_cached_gradients_take_the_memory_of_a_part():
+    signal = Signal(jnp.zeros((1_024, 4)), jnp.ones((1_024, 4), bool))
+    batch = Batch({"one": signal, "other": signal}, {})
+    optimizer = Optim(lr=0.1, rule=Sgd(momentum=0.0), clip=0.0).build(10)
+    state = jax.eval_shape(make_init(Wide(), optimizer, batch), jax.random.key(1))
+
+    def memory(pieces):
+        step = make_step(Wide(), {"pairs": objectives.Contrastive(chunk=64)}, optimizer, accumulate=pieces)
+        return jax.jit(step).lower(state, batch).compile().memory_analysis().temp_size_in_bytes
+
+    hidden = 1_024 * 2_048 * 4  # bytes of one tower's
+    assert memory(1) > 2 * hidden and memory(16) < hidden / 2

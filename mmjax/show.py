@@ -12,7 +12,7 @@ from rich.text import Text
 
 from mmjax import flops
 from mmjax.core import trees
-from mmjax.train import Experiment, activation, audit, lora, sharding, state, viewed
+from mmjax.train import Experiment, activation, audit, lora, prepare, sharding, state, viewed
 from mmjax.train.step import make_step
 
 
@@ -20,11 +20,12 @@ def facts(experiment: Experiment, schema: Any, *, devices: int = 0) -> dict[str,
     """Everything that ``table`` shows, JSON-ready.
 
     parameters: how many, in all and by part (a part is a first name in the parameters' paths).
-    flops: per example, forward and for a whole training step. memory: bytes on each device.
+    flops: per example of the data, forward and for a whole training step, with all answers of a rollout. memory: bytes
+    on each device.
     shardings: shape, spec and bytes on a device for each parameter. notes: what the mesh does not do for the model.
     devices: as on so many, which need not be there; 0: on those that are. Nothing is allocated or compiled.
     """
-    example = schema.example(experiment.data.batch)
+    example = prepare.blank(experiment, schema)
     optimizer = experiment.optim.build(experiment.run.steps)
     mesh = experiment.mesh.abstract(devices) if devices else experiment.mesh.build()
     seen = viewed.seen(experiment.views, experiment.model, example)

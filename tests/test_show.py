@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from mmjax import Experiment, show
+from mmjax import Experiment, datasets, decoders, fields, generate, objectives, show
 from mmjax.core import Mean, Outputs, Signal, Tokens
 from mmjax.data.schema import Schema
 from mmjax.train import Mesh, Optim, Run, Sgd
@@ -81,6 +81,19 @@ def test_flops_by_part(facts):
     assert found["forward"] == 128
     # Backward: both kernels' gradients, and the second layer's input's.
     assert found["step"] == 128 + 96 + 2 * 32
+
+
+def test_a_step_learns_from_all_answers_of_a_rollout():
+    prompt = fields.Prompt("{sum}", length=2, reply=1)
+    data = datasets.Sums(batch=8, inputs={"text": prompt}, targets={"next": fields.Reply(prompt)})
+    model = decoders.GPT(vocabulary=22, length=3, width=8, depth=1, heads=2)
+
+    def step(group):
+        rollout = generate.Rollout(generate.reward.Exact(), group=group)
+        experiment = Experiment(model, data, {"policy": objectives.Policy()}, rollout=rollout)
+        return show.facts(experiment, data.fit())["flops"]["step"]
+
+    assert step(6) == 3 * step(2)
 
 
 def test_memory_of_one_device(facts):

@@ -178,6 +178,17 @@ def test_pairs_teach_what_is_liked(texts, tmp_path):
     assert plain.from_plain(json.loads(json.dumps(plain.to_plain(made)))) == made
 
 
+def test_pairs_of_a_run_that_stopped_are_those_of_one_that_did_not(texts, tmp_path):
+    def weights(steps, name):
+        made = dataclasses.replace(liking(texts), run=Run(steps=steps, log_every=1), evaluators={})
+        return mmjax.train(made, workdir=tmp_path / name, quiet=True).weights
+
+    whole = weights(4, "whole")
+    weights(2, "halves")
+    jax.tree.map(np.testing.assert_array_equal, weights(4, "halves"), whole)
+    assert told(tmp_path / "halves")[4]["apart"] == told(tmp_path / "whole")[4]["apart"] != 0
+
+
 def test_the_better_answer_stands_first_and_ties_are_out(texts):
     made = liking(texts)
     schema = texts.fit()

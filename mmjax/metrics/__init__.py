@@ -6,8 +6,10 @@ from mmjax.metrics.classification import Classification
 from mmjax.metrics.crossed import Crossed
 from mmjax.metrics.difference import paired
 from mmjax.metrics.language import Language
+from mmjax.metrics.masked import Masked
 from mmjax.metrics.multilabel import MultiLabel
 from mmjax.metrics.probe import FewShot, Linear, Neighbours, Probe, Prototypes
+from mmjax.metrics.reconstruction import Reconstruction
 from mmjax.metrics.regression import Regression
 from mmjax.metrics.reply import Replies, replies
 from mmjax.metrics.retrieval import Retrieval
@@ -22,10 +24,12 @@ __all__ = [
     "FewShot",
     "Language",
     "Linear",
+    "Masked",
     "MultiLabel",
     "Neighbours",
     "Probe",
     "Prototypes",
+    "Reconstruction",
     "Regression",
     "Replies",
     "Retrieval",

@@ -35,7 +35,7 @@ class Language:
     def __call__(self, outputs: Outputs, batch: Batch) -> Rows:
         rows = pair(outputs, batch, target=self.target, head=self.head, classes=True, factored=True)
         if isinstance(rows.scores, Factored):
-            return rows.replace(scores=_losses(rows.scores.features, rows.scores.kernel, rows.targets))  # pyright: ignore[reportAttributeAccessIssue]
+            return rows.replace(scores=answered(rows.scores.features, rows.scores.kernel, rows.targets)[0])  # pyright: ignore[reportAttributeAccessIssue]
         each = jnp.take_along_axis(jax.nn.log_softmax(rows.scores), rows.targets[..., None], axis=-1)[..., 0]
         return rows.replace(scores=-each)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -61,13 +61,13 @@ class Language:
         return {**report.figures, "count": int(words.sum())}
 
 
-def _losses(features: Float[Array, "b n d"], kernel: Float[Array, "d k"], labels: Int[Array, "b n"]) -> Any:
-    """Nats of each word, a few words' logits at a time."""
+def answered(features: Float[Array, "b n d"], kernel: Float[Array, "d k"], labels: Int[Array, "b n"]) -> Any:
+    """Nats of each word, and whether it is the likeliest; a few words' logits at a time."""
 
     def one(word: Any) -> Any:
         logits = jnp.einsum("d,dk->k", word[0], kernel.astype(word[0].dtype), preferred_element_type=jnp.float32)
-        return jax.nn.logsumexp(logits) - logits[word[1]]
+        return jax.nn.logsumexp(logits) - logits[word[1]], jnp.argmax(logits) == word[1]
 
     flat = features.reshape(-1, features.shape[-1]), labels.reshape(-1)
     size = max(1, min(len(flat[1]), _LOGITS // kernel.shape[1]))
-    return jax.lax.map(one, flat, batch_size=size).reshape(labels.shape)
+    return tuple(found.reshape(labels.shape) for found in jax.lax.map(one, flat, batch_size=size))

@@ -16,6 +16,7 @@ from mmjax.core.rows import alone
 from mmjax.data import pipeline
 from mmjax.train import place, sharding
 from mmjax.train.activation import Placed
+from mmjax.train.viewed import Fixed
 
 _STANDARD = {"class": metrics.Classification, "classes": metrics.MultiLabel, "number": metrics.Regression}
 _STANDARD |= {"words": metrics.Language, "text": metrics.Transcription, "ranks": metrics.Agreement}
@@ -37,18 +38,20 @@ def standard(
 
 def make_gather(
     model: linen.Module | Placed, measures: Mapping[str, Any], mesh: jax.sharding.Mesh, *, packed: bool = False,
-    targets: Mapping[str, Any] | None = None,
+    targets: Mapping[str, Any] | None = None, views: Fixed | None = None,
 ) -> Callable[..., Any]:  # fmt: skip
-    """``(weights, batch, keep) -> rows by head``, compiled once; ``keep``: by modality, is it to be seen?
+    """``(weights, (batch, numbers), keep) -> rows by head``, compiled once; ``keep``: by modality, is it to be seen?
 
     packed: the model was made for rows of several examples; here each has one. targets: their fields, for measures
-    that ask the model more than once (``said``).
+    that ask the model more than once (``said``). views: of the rows, by their numbers, before modalities are hidden.
     """
 
     fields = targets or {}
 
-    def gather(weights: Any, batch: Batch, keep: Mapping[str, jax.Array]) -> dict[str, Any]:
-        inputs = {name: s.replace(mask=s.mask & keep[name]) for name, s in batch.inputs.items()}
+    def gather(weights: Any, given: tuple[Batch, jax.Array], keep: Mapping[str, jax.Array]) -> dict[str, Any]:
+        batch, numbers = given
+        batch = batch if views is None else views(weights, batch, numbers)
+        inputs = {name: s.replace(mask=s.mask & keep.get(name, True)) for name, s in batch.inputs.items()}
         outputs: Any = model.apply(weights, inputs, train=False)
         outputs = outputs.replace(heads=alone(outputs.heads)) if packed else outputs
         asked = batch.replace(inputs=inputs)
@@ -66,12 +69,13 @@ class Evaluation:
     """One dataset, ready to be measured again and again with one compilation.
 
     measures: metrics by head. ``rows`` of the last full measurement stay, for the report's
-    hardest examples. reference: examples that measures which want some learn from.
+    hardest examples. reference: examples that measures which want some learn from. views: what is seen of all of them.
     """
 
     def __init__(
         self, model: linen.Module | Placed, examples: Any, measures: Mapping[str, Any], *, schema: Any, batch: int,
         mesh: jax.sharding.Mesh, subsets: bool = False, reference: Any = None,
+        views: Fixed | None = None,
     ):  # fmt: skip
         if len(examples) == 0:
             raise UserError("there are no rows to evaluate")
@@ -79,15 +83,16 @@ class Evaluation:
             raise UserError(f"batch={batch} of {examples.name} must be at least 1")
         self.examples, self.measures, self.schema, self.subsets = examples, dict(measures), schema, subsets
         self.rows: dict[str, Any] = {}
-        self.mesh = mesh
+        self.mesh, self.views = mesh, views
         self._batch = place.padded(min(batch, len(examples)), mesh)
-        self.gather = make_gather(model, measures, mesh, packed=schema.packed, targets=schema.targets)
+        self.gather = make_gather(model, measures, mesh, packed=schema.packed, targets=schema.targets, views=views)
         learning = {name: m.__call__ for name, m in self.measures.items() if getattr(m, "wants_reference", False)}
         if learning and reference is None:
             raise UserError(f"metric {min(learning)!r} learns from rows of its own; set the evaluator's reference")
         self._reference = None
         if learning:  # of whose rows nothing is computed: they are gathered alone
-            self._reference = Evaluation(model, reference, learning, schema=schema, batch=batch, mesh=mesh)
+            own = {"schema": schema, "batch": batch, "mesh": mesh, "views": views}
+            self._reference = Evaluation(model, reference, learning, **own)
 
     def __call__(self, weights: Any, *, intervals: bool = True) -> dict[str, Any]:
         """``{"count": n, "heads": {head: metrics}}``, JSON-ready."""
@@ -104,12 +109,12 @@ class Evaluation:
             found["+".join(names)] = self._compute(rows, self._known(weights, frozenset(names)), True)
         return found
 
-    def batches(self) -> Generator[Batch, None, None]:
-        """Every example once, on the devices."""
+    def batches(self) -> Generator[tuple[Batch, jax.Array], None, None]:
+        """Every example once, on the devices, with their numbers ``b``; -1 for padding."""
         batches = pipeline.sweep(self.examples, batch=self._batch, shard=place.shard(self.mesh))
         with contextlib.closing(batches):
-            for batch, _ in batches:
-                yield place.put(batch, self.mesh)
+            for batch, numbers in batches:
+                yield place.put((batch, numbers.astype(np.int32)), self.mesh)
 
     def keep(self, visible: Collection[str]) -> dict[str, jax.Array]:
         """What ``gather`` wants, so that only these modalities are seen."""
@@ -138,8 +143,9 @@ class Evaluation:
 
     def facts(self, measure: Any) -> dict[str, Any]:
         """What a metric has to know of its target: names of classes, the scale of numbers, bytes of words."""
-        if measure.target is None:
-            return {}
+        if measure.target not in self.schema.targets:  # of no target, or of one that views make of a modality
+            given = self.schema.inputs.get(getattr(measure, "stream", ""))
+            return {"tokenizer": given.tokenizer} if hasattr(given, "tokenizer") else {}
         field = self.schema.targets[measure.target]
         if hasattr(measure, "said"):
             return {"field": field, "row": self.examples.row}

@@ -18,13 +18,17 @@ class Evaluator:
 
     metrics: by head; empty means the standard metrics of each target's kind. subsets: also
     measure every subset of the modalities, each with the rest masked away. reference: rows with known answers that
-    probes of a representation learn from (``metrics.Probe``), each time anew.
+    probes of a representation learn from (``metrics.Probe``), each time anew. views: what is measured in place of the
+    data's rows, as ``views.MaskedWords``; each row by itself, drawn by ``seed`` and the row's number alone, and so the
+    same at every step.
     """
 
     data: Any
     metrics: Mapping[str, Any] = field(default_factory=dict)
     subsets: bool = False
     reference: Any = None
+    views: Any = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Experiment:
     of a run whose parameters this one begins with, as far as they fit (``train.start``); which do, it tells.
     init_only: regular expressions, one of which has to be found in a parameter's path for that; none: all that fit.
     views: what a step sees in place of the data's rows, made on the devices, as ``views.Several`` makes two of each;
-    None for the rows as they are. Evaluation sees the data's rows.
+    None for the rows as they are; those of evaluation are its evaluator's.
     """
 
     model: linen.Module

@@ -21,7 +21,7 @@ from mmjax import flops
 from mmjax.core import UserError
 from mmjax.data import pipeline
 from mmjax.data.ramp import Growth
-from mmjax.train import checkpoint, cluster, flat, place, sharding, state
+from mmjax.train import checkpoint, cluster, flat, place, sharding, state, viewed
 from mmjax.train.experiment import Experiment
 from mmjax.train.folder import CHECKPOINTS, Folder, opened
 from mmjax.train.ledger import Ledger
@@ -288,14 +288,14 @@ def evaluate(
         raise UserError(f"{folder.path} has no head with a target to evaluate")
     measured = Evaluation(
         experiment.model, examples, measures, schema=schema, batch=batch or experiment.data.batch, mesh=mesh,
-        reference=reference,
+        reference=reference, views=viewed.fixed(experiment.model, own) if own is not None else None,
     )  # fmt: skip
     found = measured(folder.weights(mesh))
     if tell is not None:
         for note in examples.notes():
             tell(note)
     if not any(metrics.get("count", 1) for metrics in found["heads"].values()):
-        targets = [schema.targets[measure.target] for measure in measures.values() if measure.target is not None]
+        targets = [schema.targets[m.target] for m in measures.values() if m.target in schema.targets]
         columns = sorted({column for target in targets for column in target.columns})
         raise UserError(f"{examples.name} has no answer to measure against; it needs column {' or '.join(columns)}")
     return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 from flax import linen
 
@@ -108,8 +109,7 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     compiled = _compiled(function, shardings, mesh)
     evaluations = {name: _evaluation(experiment, model, e, schema, mesh) for name, e in experiment.evaluators.items()}
     for name, evaluation in evaluations.items():
-        for head, measure in evaluation.measures.items():
-            _fits(measure, schema, outputs, example, where=f"evaluators.{name}.metrics.{head}")
+        _measures(name, evaluation, schema, example, outputs, forward=forward)
     fixed = experiment, schema, examples, mesh, optimizer, init, shapes, shardings
     return Prepared(*fixed, function, compiled, evaluations, notes, taken)
 
@@ -268,6 +268,16 @@ def _fits(part: Any, schema: Any, outputs: Any, example: Batch, *, where: str) -
         raise UserError(f"{where}: {error}") from error
 
 
+def _measures(name: str, evaluation: Evaluation, schema: Any, example: Batch, outputs: Any, *, forward: Any) -> None:
+    """Raises UserError where an evaluator's metrics do not fit what it sees: an example, or what views make of it."""
+    if evaluation.views is not None:
+        numbers = np.arange(len(jax.tree.leaves(example)[0]))
+        example = jax.eval_shape(functools.partial(evaluation.views, None), example, numbers)
+        outputs = forward(example.inputs)
+    for head, measure in evaluation.measures.items():
+        _fits(measure, schema, outputs, example, where=f"evaluators.{name}.metrics.{head}")
+
+
 def _talks(part: Any, field: Any, outputs: Any, *, where: str) -> None:
     """Raises UserError where a metric that asks the model word by word has no words to ask with."""
     head = part.head or part.target
@@ -291,4 +301,5 @@ def _evaluation(
         mesh=mesh,
         subsets=evaluator.subsets,
         reference=None if evaluator.reference is None else evaluator.reference.open(schema),
+        views=viewed.fixed(experiment.model, evaluator),
     )

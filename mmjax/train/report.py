@@ -45,6 +45,8 @@ _SHOWN = (
     "root_mean_squared_error",
     "mean_absolute_error",
     "r2",
+    "error",
+    "constant",
     "majority",
 )
 _CLASSES = 20  # more are a table for the page

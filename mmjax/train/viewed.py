@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from mmjax.core import Batch, Outputs, Signal, Tokens, UserError, trees
 from mmjax.train.optim import averaged
@@ -71,3 +72,36 @@ def seen(views: Any, model: Any, example: Batch) -> Batch:
     if views is None:
         return example
     return jax.eval_shape(lambda batch, key: views(batch, said=Said(model), key=key), example, jax.random.key(0))
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What an evaluation sees: views of each row by itself, whose key is a function of ``seed`` and the row's number.
+
+    So a row is seen alike at every step, in batches of any size and on any number of devices and processes. model: a
+    linen module, which views ask with the weights that are measured; without weights, for shapes alone. Raises
+    UserError for views that make of a row more than one, or draw from other rows.
+    """
+
+    views: Any
+    model: Any
+    seed: int = 0
+
+    def __call__(self, variables: Any, batch: Batch, numbers: jax.Array) -> Batch:
+        key, said = jax.random.fold_in(jax.random.key(self.seed), VIEWED), Said(self.model, variables)
+
+        def one(row: Batch, number: jax.Array) -> Batch:
+            alone = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], row)
+            found = self.views(alone, said=said, key=jax.random.fold_in(key, number))
+            if any(leaf.shape[0] != 1 for leaf in jax.tree.leaves(found)):
+                raise UserError(
+                    f"{type(self.views).__name__} makes several rows of one; an evaluator measures each row"
+                )
+            return jax.tree.map(lambda leaf: leaf[0], found)
+
+        return jax.vmap(one)(batch, numbers)
+
+
+def fixed(model: Any, evaluator: Any) -> Fixed | None:
+    """What an evaluator's views make of rows; None where it has none."""
+    return None if evaluator.views is None else Fixed(evaluator.views, model, evaluator.seed)

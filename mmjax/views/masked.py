@@ -14,7 +14,8 @@ from mmjax.core import Batch, Signal, UserError
 class MaskedWords:
     """BERT's masked words (Devlin et al., 2018, https://arxiv.org/abs/1810.04805): each word is chosen with probability
     ``share``, and what it was is asked for by ``target``, ``b n``. Of the chosen 80 % become the id ``mask``, 10 % any
-    id from ``least`` to below ``words``, 10 % stay.
+    id from ``least`` to below ``words``, 10 % stay: the first two are ``ways``. To measure with, ``(1.0, 0.0)`` hides
+    all of them, so that no answer stands in the text.
 
     mask: an id that no word has; the encoder's ``vocabulary`` has to have room for it. never: ids that are not
     chosen, as those that begin and end a text. Padding is neither chosen nor counted; packed rows stay as they are.
@@ -27,12 +28,15 @@ class MaskedWords:
     share: float = 0.15
     least: int = 0
     never: Sequence[int] = ()
+    ways: tuple[float, float] = (0.8, 0.1)
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1 or not 0 <= self.least < self.words:
             raise UserError(
                 f"views.MaskedWords: 0 < share={self.share} <= 1 and 0 <= least={self.least} < words={self.words}"
             )
+        if min(self.ways) < 0 or sum(self.ways) > 1:
+            raise UserError(f"views.MaskedWords: ways={self.ways} are two shares of what is chosen")
 
     def __call__(self, batch: Batch, *, said: Any, key: jax.Array) -> Batch:
         if self.stream not in batch.inputs:
@@ -47,7 +51,8 @@ class MaskedWords:
             chosen &= ids != word
         way = jax.random.uniform(way_key, ids.shape)
         drawn = jax.random.randint(word_key, ids.shape, self.least, self.words, ids.dtype)
-        put = jnp.where(way < 0.8, jnp.asarray(self.mask, ids.dtype), jnp.where(way < 0.9, drawn, ids))
+        hidden, other = self.ways[0], sum(self.ways)
+        put = jnp.where(way < hidden, jnp.asarray(self.mask, ids.dtype), jnp.where(way < other, drawn, ids))
         replaced = signal.replace(values=jnp.where(chosen, put, ids))
         inputs = {**batch.inputs, self.stream: replaced}
         return batch.replace(inputs=inputs, targets={**batch.targets, self.target: Signal(ids, chosen)})

@@ -31,6 +31,13 @@ def test_of_the_chosen_words_eight_tenths_are_masked_and_one_is_drawn_and_one_st
     assert drawn.min() == 2 and drawn.max() == 49 and len(np.unique(drawn)) == 48
 
 
+def test_ways_say_what_becomes_of_the_chosen():
+    view = views.MaskedWords(mask=99, words=50, least=2, never=(7,), ways=(1.0, 0.0))
+    ids, target = seen(view)
+    assert np.all(ids[np.asarray(target.mask)] == 99)
+    np.testing.assert_array_equal(target.mask, seen()[1].mask)
+
+
 def test_the_key_alone_decides():
     np.testing.assert_array_equal(seen()[0], seen()[0])
     assert np.any(seen()[0] != seen(key=1)[0])
@@ -39,5 +46,7 @@ def test_the_key_alone_decides():
 def test_what_makes_no_sense_is_told():
     with pytest.raises(UserError, match="share=0"):
         views.MaskedWords(mask=9, words=9, share=0)
+    with pytest.raises(UserError, match=r"ways=\(0.9, 0.2\)"):
+        views.MaskedWords(mask=9, words=9, ways=(0.9, 0.2))
     with pytest.raises(UserError, match="no modality 'words'"):
         seen(views.MaskedWords(mask=9, words=9, stream="words"))

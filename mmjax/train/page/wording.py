@@ -12,6 +12,8 @@ _TITLES = {
     "vqa_accuracy": "VQA accuracy",
     "calibration_error": "calibration error (ECE)",
     "f1": "F1",
+    "error": "squared error",
+    "constant": "squared error of the best single number",
     "majority": "always the majority answer",
     "r2": "R²",
     "subset_accuracy": "all labels right",

@@ -39,6 +39,6 @@ class MaskWords:
     def __call__(self, inputs: Inputs, rng: np.random.Generator) -> Inputs:
         def mask(example: np.ndarray) -> np.ndarray:
             hidden = (example[:, 1] == 0) & (example[:, 0] > 1) & (rng.random(len(example)) < self.probability)
-            return np.stack([np.where(hidden, np.int32(1), example[:, 0]), example[:, 1]], axis=1)
+            return np.concatenate([np.where(hidden, np.int32(1), example[:, 0])[:, None], example[:, 1:]], axis=1)
 
         return changed(inputs, self.modality, mask)

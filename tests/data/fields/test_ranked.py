@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mmjax import fields, tokenizers
+from mmjax import fields, tokenizers, transforms
 from mmjax.core import UserError, plain
 from mmjax.data.sources import Row, Rows
 
@@ -67,6 +67,17 @@ def test_it_can_be_asked_and_cut():
     assert [field.cuts(field.read(row)) for row in ROWS.rows[:2]] == [True, True]
     assert (field.size, field.room, field.asked) == (field.prompt.size, {"image": 2}, ("question",))
     assert set(field.columns) == {"question", "first", "second", "third"}
+
+
+def test_masked_words_leave_the_answers_alone():
+    field = fitted()
+    mask = transforms.MaskWords("text", 1.0)
+    examples = [mask({"text": field.read(row)}, np.random.default_rng(0))["text"] for row in ROWS.rows[:2]]
+    for example, row in zip(examples, ROWS.rows, strict=False):
+        own = field.read(row)
+        words = (own[:, 1] == 0) & (own[:, 0] > 1)
+        np.testing.assert_array_equal(example, np.where(words[:, None] * [True, False, False], 1, own))
+    assert field.batch(examples).mask.any()
 
 
 def test_what_makes_no_sense_is_told():

@@ -1,7 +1,8 @@
-"""Batches in a deterministic order, on grain: shuffled for ever to train, once through to evaluate.
+"""Batches in a deterministic order: shuffled for ever to train, once through to evaluate.
 
-Batch k of a stream is a function of the seed and k alone: grain counts, prefetches and keeps the state (k), and one map
-makes a whole batch at a time, which is two orders faster than passing single records through a loader.
+Batch k of a stream is a function of the seed and k alone, and its state is k. One map makes a whole batch at a time,
+which is two orders faster than passing single records through a loader. What a step waits for comes from threads or
+processes of its own (``data.ahead``, ``data.worker``), what is swept through once from grain.
 """
 
 import contextlib
@@ -13,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from mmjax.core import Batch, UserError
+from mmjax.data.ahead import Ahead
 from mmjax.data.bucketed import Bucketed
 from mmjax.data.examples import Examples
 from mmjax.data.ramp import Growth, Ramp
 from mmjax.data.worker import Batches
-
-_FOR_EVER = 2**62  # batches
 
 
 class Stream:
@@ -78,7 +78,8 @@ def stream(
         _fits(transform, examples)
     make = _Maker(examples, growth, seed, tuple(augment), shard)
     if not workers:
-        return Stream(_iterator(make, _FOR_EVER, examples, prefetch), examples)
+        threads = _threads(examples)
+        return Stream(Ahead(make, threads=threads, ahead=max(prefetch, threads) if prefetch else 0), examples)
     return Stream(Batches(make, workers=workers), examples)
 
 
@@ -140,12 +141,17 @@ def _swept(batches: Any) -> Generator[tuple[Batch, np.ndarray], None, None]:
 
 
 def _iterator(make: Any, count: int, examples: Examples, prefetch: int) -> Any:
-    """Grain's iterator over ``make(k)``. One thread is fastest over memory; decoding takes all cores."""
+    """Grain's iterator over ``make(k)``."""
     import grain
 
-    threads = 1 if examples.cached else os.cpu_count() or 1
+    threads = _threads(examples)
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(prefetch, threads) if prefetch else 0)
     return iter(grain.MapDataset.range(count).map(make).to_iter_dataset(options))
+
+
+def _threads(examples: Examples) -> int:
+    """How many make batches: one is fastest over memory; decoding takes all cores."""
+    return 1 if examples.cached else os.cpu_count() or 1
 
 
 def _slice(batch: int, shard: tuple[int, int]) -> tuple[int, int]:

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from mmjax.core import Batch, Signal, UserError
@@ -53,8 +52,6 @@ def opened(rollout: Any, model: Any, schema: Any) -> tuple[Judge, Sampler]:
         raise UserError("a rollout is of a model that continues texts, as decoders.GPT and decoders.Talker")
     if not hasattr(field, "tokenizer"):
         raise UserError(f"a rollout wants target {rollout.target!r} to be words, as fields.Reply and datasets.Texts")
-    if jax.process_count() > 1:
-        raise UserError("a rollout's rewards are reckoned by one process; start one, with all devices")
     words, length, end = sizes(field, words=rollout.words, prompt=rollout.prompt)
     if length + words > field.shape[0] + 1:
         raise UserError(

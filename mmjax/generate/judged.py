@@ -34,8 +34,10 @@ class Judged:
         known = Signal(np.zeros(answers.mask.shape, np.float32), answers.mask)
         return example.replace(targets={**example.targets, "reference": known})  # pyright: ignore[reportAttributeAccessIssue]
 
-    def open(self, model: Any, schema: Any, put: Callable[[Any], Any]) -> "Opened":
-        """Ready to be called. put: from the host to the devices, by rows."""
+    def open(
+        self, model: Any, schema: Any, put: Callable[[Any], Any], own: Callable[[Any], Any] = jax.device_get
+    ) -> "Opened":
+        """Ready to be called. put: from the host to the devices, by rows; own: back, this process's rows."""
         return Opened(self, model, put)
 
 

@@ -52,16 +52,18 @@ class Pairs:
         targets = {self.target: follows.replace(positions=None), "reference": known}
         return Batch({**example.inputs, self.stream: text}, targets)
 
-    def open(self, model: Any, schema: Any, put: Callable[[Any], Any]) -> "Opened":
-        """Ready to be called. put: from the host to the devices, by rows."""
-        return Opened(self, model, schema, put)
+    def open(
+        self, model: Any, schema: Any, put: Callable[[Any], Any], own: Callable[[Any], Any] = jax.device_get
+    ) -> "Opened":
+        """Ready to be called. put: from the host to the devices, by rows; own: back, this process's rows."""
+        return Opened(self, model, schema, put, own)
 
 
 class Opened:
     """Pairs by this model on these data: pure functions of weights, rows and key, compiled once."""
 
-    def __init__(self, pairs: Pairs, model: Any, schema: Any, put: Callable[[Any], Any]):
-        self.pairs, self.model, self.put = pairs, model, put
+    def __init__(self, pairs: Pairs, model: Any, schema: Any, put: Callable[[Any], Any], own: Callable[[Any], Any]):
+        self.pairs, self.model, self.put, self.own = pairs, model, put, own
         self.judge, self.sampler = opened(pairs, model, schema)
         if model.stream != pairs.stream:
             raise UserError(f"rollout.stream={pairs.stream!r}, but the model reads {model.stream!r}")
@@ -76,10 +78,9 @@ class Opened:
         given = self.put(jax.tree.map(lambda leaf: np.repeat(leaf, 2, axis=0), rows.inputs))
         said = self._draw(weights if self.pairs.own else begun, given, key, step)
         prompts, truths = ([one for one in each for _ in range(2)] for each in (prompts, truths))
-        rewards = self.judge.rewards(prompts, jax.device_get(said), truths)
+        rewards = self.judge.rewards(prompts, self.own(said), truths)
         learned, figures = self._learn(weights, begun, given, said, self.put(rewards))
-        figures = {name: float(value) for name, value in jax.device_get(figures).items()}
-        return self.put(learned), {"reward": float(np.mean(rewards)), **figures}
+        return self.put(learned), {name: float(value) for name, value in jax.device_get(figures).items()}
 
     def _drawn(self, weights: Any, inputs: Any, key: Any, step: Any) -> Any:
         own = jax.random.fold_in(jax.random.fold_in(key, step), DRAWN)
@@ -102,7 +103,8 @@ class Opened:
         sums = segments.summed(far, follows.mask, follows.segments, 2)
         count = jnp.maximum(jnp.sum(one != other), 1)
         apart, left = jnp.sum(sums[:, 0] - sums[:, 1]) / count, -jnp.sum(sums) / (2 * count)
-        return batch, {"pairs": jnp.mean(one != other), "apart": apart, "divergence": left}
+        figures = {"reward": jnp.mean(rewards), "pairs": jnp.mean(one != other), "apart": apart, "divergence": left}
+        return batch, figures
 
 
 def beside(model: Any, weights: Any, begun: Any, batch: Batch, *, target: str) -> tuple[Batch, jax.Array]:

@@ -78,16 +78,18 @@ class Rollout:
         blank = Signal(np.zeros(text.mask.shape, np.float32), np.zeros(text.mask.shape, bool))
         return batch.replace(targets={self.target: text, **dict.fromkeys(names, blank)})
 
-    def open(self, model: Any, schema: Any, put: Callable[[Any], Any]) -> "Opened":
-        """Ready to be called. put: from the host to the devices, by rows."""
-        return Opened(self, model, schema, put)
+    def open(
+        self, model: Any, schema: Any, put: Callable[[Any], Any], own: Callable[[Any], Any] = jax.device_get
+    ) -> "Opened":
+        """Ready to be called. put: from the host to the devices, by rows; own: back, this process's rows."""
+        return Opened(self, model, schema, put, own)
 
 
 class Opened:
     """A rollout of this model on these data: pure functions of weights, rows and key, compiled once."""
 
-    def __init__(self, rollout: Rollout, model: Any, schema: Any, put: Callable[[Any], Any]):
-        self.rollout, self.model, self.put = rollout, model, put
+    def __init__(self, rollout: Rollout, model: Any, schema: Any, put: Callable[[Any], Any], own: Callable[[Any], Any]):
+        self.rollout, self.model, self.put, self.own = rollout, model, put, own
         self.judge, self.sampler = opened(rollout, model, schema)
         self._draw = jax.jit(self._drawn, static_argnames="how")
         self._learn = jax.jit(self._learned)
@@ -104,24 +106,23 @@ class Opened:
         baseline = np.zeros(len(prompts), np.float32)
         if own.against == "likeliest":
             likeliest = self._draw(weights, self.put(rows.inputs), key, step, how=Choice(temperature=0))
-            baseline = self.judge.rewards(prompts, jax.device_get(likeliest), truths)
+            baseline = self.judge.rewards(prompts, self.own(likeliest), truths)
         given = self.put(jax.tree.map(lambda leaf: np.repeat(leaf, own.group, axis=0), rows.inputs))
         prompts, truths = ([one for one in each for _ in range(own.group)] for each in (prompts, truths))
         said = self._draw(weights, given, key, step, how=own.how)
-        answers = jax.device_get(said)
-        rewards = self.judge.rewards(prompts, answers, truths)
-        scores = self.put(rewards - np.repeat(baseline, own.group))
-        learned, figures = self._learn(weights, begun, given, said, scores)
-        figures = {name: float(value) for name, value in jax.device_get(figures).items()}
-        words = float(np.mean(np.sum(answers >= 0, axis=1)))
-        return self.put(learned), {"reward": float(np.mean(rewards)), "words": words, **figures}
+        rewards = self.judge.rewards(prompts, self.own(said), truths)
+        rewards, baseline = self.put((rewards, np.repeat(baseline, own.group)))
+        learned, figures = self._learn(weights, begun, given, said, rewards, baseline)
+        return self.put(learned), {name: float(value) for name, value in jax.device_get(figures).items()}
 
     def _drawn(self, weights: Any, inputs: Any, key: Any, step: Any, how: Choice) -> Any:
         return self.sampler(weights, inputs, jax.random.fold_in(jax.random.fold_in(key, step), DRAWN), how)
 
-    def _learned(self, weights: Any, begun: Any, inputs: Any, said: Any, scores: Any) -> tuple[Batch, dict[str, Any]]:
-        """The batch with all that is to be known of its words, and the divergence."""
-        own = self.rollout
+    def _learned(
+        self, weights: Any, begun: Any, inputs: Any, said: Any, rewards: Any, baseline: Any
+    ) -> tuple[Batch, dict[str, Any]]:
+        """The batch with all that is to be known of its words, and figures of it."""
+        own, scores = self.rollout, rewards - baseline
         batch = answered(Batch(inputs, {}), said, stream=self.model.stream, target=own.target)
         mask: Any = batch.targets[own.target].mask
         if own.against != "value":
@@ -129,7 +130,7 @@ class Opened:
             if own.against != "likeliest":
                 found = advantage.grouped(scores, own.group, scaled=own.against == "group")
             facts = {"advantage": jnp.where(mask, found[:, None], 0)}
-        figures = {}
+        figures = {"reward": jnp.mean(rewards), "words": jnp.mean(jnp.sum(said >= 0, axis=1).astype(jnp.float32))}
         if own.refers:
             outputs = self.model.apply(weights, batch.inputs, train=False)
             words, known = (

@@ -1,5 +1,6 @@
 """Batches from the host to the mesh, each process giving its own rows."""
 
+import functools
 from typing import Any
 
 import jax
@@ -36,14 +37,32 @@ def meet(name: str) -> None:
 def put(batch: Any, mesh: jax.sharding.Mesh, *, stacked: bool = False) -> Any:
     """Global arrays, rows spread as ``sharding.batch_sharding`` says, from each process's local numpy rows.
 
-    stacked: several batches along a first axis, of each of which the rows are spread so.
+    stacked: several batches along a first axis, of each of which the rows are spread so. What is global already is
+    spread so, too.
     """
     place = sharding.batch_sharding(mesh)
     place = sharding.stacked(place) if stacked else place
     if jax.process_count() == 1:
         return jax.device_put(batch, place)
+    if all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(batch)):
+        return _laid(place)(batch)
     with jax.transfer_guard("allow"):  # asked for, though jax counts this way of asking as implicit
         return jax.tree.map(lambda x: jax.make_array_from_process_local_data(place, np.asarray(x)), batch)
+
+
+def own(rows: jax.Array, mesh: jax.sharding.Mesh) -> np.ndarray:
+    """This process's rows of a global array, on the host: as many, and in the order, as ``put`` takes."""
+    if jax.process_count() == 1:
+        return jax.device_get(rows)
+    laid = _laid(sharding.batch_sharding(mesh))(rows)
+    parts = {shard.index[0].start or 0: shard.data for shard in laid.addressable_shards}
+    return np.concatenate([jax.device_get(parts[at]) for at in sorted(parts)])
+
+
+@functools.cache
+def _laid(place: jax.sharding.NamedSharding) -> Any:
+    """Arrays as they are, spread so."""
+    return jax.jit(lambda tree: tree, out_shardings=place)
 
 
 def check_batch(size: int, pieces: int, mesh: jax.sharding.Mesh, *, where: str) -> None:

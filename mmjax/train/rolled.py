@@ -25,7 +25,8 @@ class Rolled:
         self._cut = cut
         self._put = functools.partial(place.put, mesh=prepared.mesh)
         own = prepared.experiment.rollout
-        self._act = None if own is None else own.open(prepared.experiment.model, prepared.schema, self._put)
+        host = functools.partial(place.own, mesh=prepared.mesh)
+        self._act = None if own is None else own.open(prepared.experiment.model, prepared.schema, self._put, host)
         self.refers = own is not None and own.refers
 
     def begin(self, begun: state.TrainState) -> None:

@@ -26,9 +26,9 @@ HEAD = ("topology", "mesh", "peak MB", "of need", "sent MB", "least MB", "of lea
 TABLES = ("text/embed/embedding", "text/position/embedding", "head/kernel")  # each is read at one place alone
 
 
-def case(mesh: Mesh, rows: int) -> Experiment:
-    """A trunk of 3.7M parameters in float32, of which the products of a TPU read bfloat16."""
-    made = workload.language(rows, LENGTH, WORDS, width=WIDTH, depth=DEPTH, heads=PARTS)
+def case(mesh: Mesh, rows: int, width: int, depth: int) -> Experiment:
+    """A trunk in float32, of which the products of a TPU read bfloat16; of 3.7M parameters unless told otherwise."""
+    made = workload.language(rows, LENGTH, WORDS, width=width, depth=depth, heads=PARTS)
     return dataclasses.replace(made, mesh=mesh)
 
 
@@ -44,25 +44,25 @@ def ways(devices: int) -> dict[str, tuple[Mesh, int]]:
     }
 
 
-def least(way: str, prepared: prepare.Prepared, rows: int) -> float:
-    """The bytes that each device has to send in a step."""
+def least(way: str, prepared: prepare.Prepared, tokens: int, depth: int) -> float:
+    """The bytes that each device has to send in a step. tokens: the numbers that they are in a batch."""
     devices, rest = prepared.mesh.size, prepared.mesh.size // PARTS
     sizes = {path: leaf.size for path, leaf in trees.flatten(prepared.shapes.params).items()}
     places = trees.flatten(prepared.shardings.params)
     own = {p: math.prod(places[p].shard_shape(leaf.shape)) for p, leaf in trees.flatten(prepared.shapes.params).items()}
-    summed, tokens = 4 * sum(sizes.values()), rows // rest * LENGTH * WIDTH
+    summed, tokens = 4 * sum(sizes.values()), tokens // rest
     if way == "fsdp":  # layers gathered forward and backward, tables once; gradients scattered; what is small is whole
         split = {path: size for path, size in sizes.items() if own[path] < size}
         gathers = sum(2 * size * (1 if path in TABLES else 2) for path, size in split.items())
         scattered = 4 * sum(split.values())
         return _share(devices) * (gathers + scattered + 2 * (summed - scattered))
     if way == "tensor":  # after attention and after the MLP, forward and backward, and for the words; then gradients
-        return (4 * DEPTH + 1) * 2 * _share(PARTS) * 4 * tokens + 2 * _share(rest) * 4 * sum(own.values())
+        return (4 * depth + 1) * 2 * _share(PARTS) * 4 * tokens + 2 * _share(rest) * 4 * sum(own.values())
     gradients = 2 * _share(devices) * summed
     if way == "ring":  # keys and values go forward and backward, their gradients in float32
-        return gradients + DEPTH * (PARTS - 1) * tokens // PARTS * (4 + 4 + 8)
+        return gradients + depth * (PARTS - 1) * tokens // PARTS * (4 + 4 + 8)
     if way == "heads":  # queries, keys, values and what is mixed, there and back
-        return gradients + DEPTH * 8 * _share(PARTS) * 2 * tokens // PARTS
+        return gradients + depth * 8 * _share(PARTS) * 2 * tokens // PARTS
     return gradients
 
 
@@ -71,13 +71,13 @@ def _share(devices: int) -> float:
     return (devices - 1) / max(devices, 1)
 
 
-def row(way: str, topology: str) -> str:
+def row(way: str, topology: str, width: int, depth: int) -> str:
     """A line of the table."""
     chips = aot.devices(topology)
     mesh, rows = ways(len(chips))[way]
-    made = case(mesh, rows)
+    made = case(mesh, rows, width, depth)
     found = aot.measure(made, topology)
-    minimum = least(way, prepare.prepare(made, devices=chips), rows)
+    minimum = least(way, prepare.prepare(made, devices=chips), rows * LENGTH * width, depth)
     sent: dict[str, Any] = {kind: part["bytes"] for kind, part in found["collectives"].items()}
     beside = sum(part["overlapped"] for part in found["collectives"].values())
     others = {axis: size for axis, size in found["mesh"].items() if axis in ("data", "fsdp", "tensor", "context")}
@@ -100,11 +100,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tools.bench.pod", description=__doc__, allow_abbrev=False)
     parser.add_argument("topologies", nargs="*", default=TOPOLOGIES, metavar="TOPOLOGY")
     parser.add_argument("--ways", nargs="+", default=list(ways(PARTS)), choices=list(ways(PARTS)))
+    parser.add_argument("--width", type=int, default=WIDTH)
+    parser.add_argument("--depth", type=int, default=DEPTH)
     given = parser.parse_args()
     print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD), flush=True)
     for topology in given.topologies:
         for way in given.ways:
-            print(row(way, topology), flush=True)
+            print(row(way, topology, given.width, given.depth), flush=True)
             jax.clear_caches()
 
 

@@ -21,7 +21,7 @@ from tools.bench import accelerator
 from tools.bench.size import SIZES, TINY, Size
 
 TOPOLOGIES = ("v5p:2x2x2", "v6e:2x4")
-HEAD = ("topology", "model", "attention", "peak GiB", "need GiB", "of need", "PFLOP a chip", "of count", "s")
+HEAD = ("topology", "model", "attention", "peak GiB", "need GiB", "of need", "sent GB", "PFLOP a chip", "of count", "s")
 
 
 def case(size: Size, mesh: Mesh, chips: int) -> Experiment:
@@ -57,12 +57,12 @@ def operations(made: Experiment, topology: str, depth: int) -> tuple[int, int]:
     return tuple(one[kind] + (depth - 1) * (two[kind] - one[kind]) for kind in ("compiled", "whole"))
 
 
-def row(name: str, size: Size, topology: str, attention: str) -> str:
-    """A line of the table."""
+def row(name: str, size: Size, topology: str, attention: str, *, counted: bool) -> str:
+    """A line of the table, with its operations where they are to be ``counted``."""
     chips = len(aot.devices(topology))
     made = case(size, Mesh(data=1, fsdp=chips, attention=attention), chips)
     found = aot.measure(made, topology)
-    compiled, counted = operations(made, topology, size.depth)
+    compiled, wanted = operations(made, topology, size.depth) if counted else (0, 1)
     cells = [
         topology,
         name,
@@ -70,8 +70,9 @@ def row(name: str, size: Size, topology: str, attention: str) -> str:
         f"{found['memory']['peak'] / 2**30:,.2f}",
         f"{aot.need(found) / 2**30:,.2f}",
         f"{found['memory']['peak'] / aot.need(found):.2f}",
-        f"{compiled / 1e15:.3f}",
-        f"{compiled / counted:.3f}",
+        ", ".join(f"{kind} {part['bytes'] / 1e9:.2f}" for kind, part in found["collectives"].items()),
+        f"{compiled / 1e15:.3f}" if counted else "",
+        f"{compiled / wanted:.3f}" if counted else "",
         f"{found['compile_seconds']:.0f}",
     ]
     return "| " + " | ".join(cells) + " |"
@@ -84,11 +85,12 @@ def main() -> None:
     parser.add_argument("topologies", nargs="*", default=TOPOLOGIES, metavar="TOPOLOGY")
     parser.add_argument("--sizes", nargs="+", default=list(sizes), choices=list(sizes))
     parser.add_argument("--attention", default="plain", help="as --mesh.attention: plain or splash")
+    parser.add_argument("--memory", action="store_true", help="leave out operations, which take two compilations more")
     given = parser.parse_args()
     print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD), flush=True)
     for topology in given.topologies:
         for name in given.sizes:
-            print(row(name, sizes[name], topology, given.attention), flush=True)
+            print(row(name, sizes[name], topology, given.attention, counted=not given.memory), flush=True)
             jax.clear_caches()
 
 

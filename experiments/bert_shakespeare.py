@@ -86,13 +86,15 @@ def figures() -> Iterator[tuple[str, dict]]:
         yield name, mmjax.train(experiment, quiet=True).evaluations["val"]["heads"]["masked"]
     prepared = prepare(trained)
     evaluation, metric = prepared.evaluations["val"], metrics.Masked("masked")
+    hide = evaluation.views
+    assert hide is not None
     ids = prepared.schema.inputs["text"].tokenizer.encode("".join(trained.data.documents()))
     table, nothing = None, Tokens(np.zeros((1, 1, 1)), np.zeros((1, 1), bool))
     for left, right in ((0, 0), (1, 0), (1, 1), (2, 2)):
         table = Table(ids, left, right, table)
         rows = []
         for batch, numbers in evaluation.batches():
-            seen = evaluation.views(None, batch, numbers)
+            seen = hide(None, batch, numbers)
             shown, asked = np.asarray(seen.inputs["text"].values), np.asarray(seen.targets["masked"].mask)
             said = np.zeros((*asked.shape, KNOWN), np.float32)
             for row, place in np.argwhere(asked):

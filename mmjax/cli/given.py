@@ -25,9 +25,10 @@ _GENERATE = """\
   mmjax generate runs/shakespeare_char-1 --prompt "To be" --prompt "Or not" --temperature 0 --stop "."
 
 A model that talks about other things takes them by the run's own names, which `mmjax generate DIR --help` lists; each
-may be repeated, once for every prompt. Its prompt is what fills the template that it learned, or has marks of its own:
+may be repeated, once for every prompt. Its prompt is what fills the template that it learned, or has marks of its own;
+a template without words, as this one's, needs none:
 
-  mmjax generate runs/vqa_rad-1 --image scan.png --prompt "is there a fracture?"
+  mmjax generate runs/vqa_rad-1 --image scan.png --question "is there a fracture?"
 
 Text as it comes on standard error (of one prompt); then one line of JSON a prompt on standard output:
 {"prompt", "text", "tokens", "ended"}, where ended is "end", "stop" or "length".

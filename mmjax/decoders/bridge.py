@@ -53,6 +53,25 @@ class Latents(linen.Module):
         return nn.Resampler(**plain.common(nn.Resampler, self), name="resampler")(own, train=train)
 
 
+class Mean(linen.Module):
+    """All tokens to one, their mean in the decoder's width: what late fusion takes of a modality (``fusion.Late``).
+
+    What is said in bags of words is learned from fewer examples so than by looking at each word. Raises UserError for
+    packed rows.
+    """
+
+    width: int
+    dtype: str = "float32"
+
+    def tokens(self, count: int) -> int:
+        """How many tokens it makes of so many."""
+        return 1
+
+    @linen.compact
+    def __call__(self, tokens: Tokens, *, train: bool) -> Tokens:
+        return _projected(nn.pool.means(tokens), self.width, self.dtype)
+
+
 class Queries(linen.Module):
     """What ``queries`` learned tokens find out: the Q-Former of BLIP-2 (``nn.query``), in the decoder's own width.
 

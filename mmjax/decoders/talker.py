@@ -21,6 +21,7 @@ class Talker(Around, linen.Module):
     ================ ========================= =====================================================================
     LLaVA            ``decoders.Projector``    a plain one: what the bridges give stands in the text
     BLIP-2           ``decoders.Queries``      likewise
+    late fusion      ``decoders.Mean``         likewise, a token of each modality
     Flamingo         ``decoders.Latents``      ``cross=n, cross_gate=True``: every n-th layer looks at all of it
     encoder-decoder  none                      ``cross=1``, as Whisper and the first transformers
     ================ ========================= =====================================================================

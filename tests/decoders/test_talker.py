@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmjax import decoders, encoders
-from mmjax.core import Signal, UserError, modality
+from mmjax.core import Signal, Tokens, UserError, modality
 
 WIDTH, VOCABULARY = 8, 11
 SIZE = {"length": 12, "width": WIDTH, "depth": 2, "heads": 2, "mlp": 2.0}
@@ -143,3 +143,14 @@ def test_a_cross_attending_decoder_sees_everything_from_every_word():
 def test_parts_that_do_not_fit_are_told(model, message):
     with pytest.raises(UserError, match=message):
         jax.eval_shape(lambda: model.init(jax.random.key(0), given([1, IMAGE]), train=False))
+
+
+def test_a_mean_is_one_token_of_all_that_is_there():
+    tokens = Tokens(jnp.asarray(RNG.normal(size=(2, 3, 6)), jnp.float32), jnp.asarray([[1, 0, 1], [0, 0, 0]], bool))
+    bridge = decoders.Mean(WIDTH)
+    held = bridge.init(jax.random.key(0), tokens, train=False)
+    found = bridge.apply(held, tokens, train=False)
+    kernel = np.asarray(held["params"]["project"]["kernel"], np.float64)
+    expected = np.asarray(tokens.values, np.float64)[0, [0, 2]].mean(axis=0) @ kernel
+    np.testing.assert_allclose(found.values[0, 0], expected, rtol=1e-5, atol=1e-6)
+    assert found.values.shape == (2, 1, WIDTH) and found.mask.tolist() == [[True], [False]]

@@ -85,6 +85,11 @@ DECODERS = [
         {"image": decoders.Projector(WIDTH), "audio": decoders.Queries(WIDTH, queries=3, depth=1, heads=2, mlp=2.0)},
     ),
     talker(
+        "talker_mean",
+        dense(WIDTH, WIDTH) + dense(6, WIDTH),
+        {"image": decoders.Mean(WIDTH), "audio": decoders.Mean(WIDTH)},
+    ),
+    talker(
         "talker_cross",
         LOOK + NORM + dense(6, WIDTH),
         {"audio": decoders.Projector(WIDTH, deep=False)},

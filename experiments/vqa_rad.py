@@ -53,7 +53,9 @@ def config() -> Experiment:
                 "question": encoders.Text(vocabulary=1_000, width=128, depth=0, positions="none", dropout=0.7),
             },
             bridges={"image": decoders.Mean(width=128), "question": decoders.Mean(width=128)},
-            decoder=decoders.GPT(1_000, length=16, width=128, depth=1, heads=4, mlp=2.0, dropout=0.3),
+            decoder=decoders.GPT(
+                1_000, length=16, width=128, depth=1, heads=4, mlp=2.0, dropout=0.3, tied=False, stddev=0.1
+            ),
         ),
         data=part("vqa_rad/train.jsonl", batch=32, augment=AUGMENT),
         objectives={"next": objectives.CrossEntropy("next", smoothing=0.1)},

@@ -8,6 +8,7 @@ import numpy as np
 
 from mmjax.core import Batch, Signal
 from mmjax.data.examples import Examples
+from mmjax.data.fields.image import Image
 from mmjax.data.order import Drawn, Mixed
 from mmjax.data.schema import Schema
 from mmjax.data.sources import Row
@@ -107,7 +108,7 @@ class Joined(Sequence[dict[str, dict[str, np.ndarray | None]]]):
                 ]
                 for name, field in fields.items()
             }
-            return {name: _joined(parts, back) for name, parts in every.items()}
+            return {name: _joined(_alike(parts, fields[name]), back) for name, parts in every.items()}
 
         inputs = joined(self.schema.inputs, [batch.inputs for batch in batches])
         return Batch(inputs, joined(self.schema.targets, [batch.targets for batch in batches]))
@@ -165,6 +166,12 @@ class Joined(Sequence[dict[str, dict[str, np.ndarray | None]]]):
         return [
             (self._each[i], np.flatnonzero(which == i), numbers[which == i] - self._starts[i]) for i in np.unique(which)
         ]
+
+
+def _alike(signals: Sequence[Signal], field: Any) -> Sequence[Signal]:
+    """Of several kinds of numbers none is left for later."""
+    kinds = {signal.values.dtype for signal in signals}
+    return signals if len(kinds) == 1 or not isinstance(field, Image) else [field.done(signal) for signal in signals]
 
 
 def _joined(signals: Sequence[Signal], back: np.ndarray) -> Signal:

@@ -7,6 +7,7 @@ from typing import Any
 from mmjax.core import Batch, Signal, UserError
 from mmjax.data import inference
 from mmjax.data.fields.field import Field, named
+from mmjax.data.fields.image import Image
 from mmjax.data.fields.label import ordered
 from mmjax.data.fields.packed import Packed, Several
 from mmjax.data.sources import Lazy, Rows, Source, nearest
@@ -43,6 +44,23 @@ class Schema:
             }
 
         return Batch(signals("inputs", self.inputs), signals("targets", self.targets))
+
+    def late(self, late: bool = True) -> "Schema":
+        """This schema with pictures that a training step scales (``fields.Image.late``), or without."""
+        inputs = {
+            name: dataclasses.replace(field, late=late) if isinstance(field, Image) and field.mean else field
+            for name, field in self.inputs.items()
+        }
+        return dataclasses.replace(self, inputs=inputs)
+
+    def done(self, batch: Batch) -> Batch:
+        """A batch without anything that was left for later."""
+        inputs = {
+            name: field.done(batch.inputs[name])
+            for name, field in self.inputs.items()
+            if isinstance(field, Image) and name in batch.inputs
+        }
+        return batch.replace(inputs={**batch.inputs, **inputs})
 
     def only(self, modalities: Collection[str], *, reason: str) -> "Schema":
         """This schema with these modalities alone; the others are left out, for the reason given."""

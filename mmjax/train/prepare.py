@@ -21,6 +21,7 @@ from mmjax.train import (
     folder,
     frozen,
     lora,
+    pixel,
     place,
     sharding,
     start,
@@ -74,7 +75,7 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
             raise UserError(f"{where}={value} must be at least {least}")
     optimizer = experiment.optim.build(experiment.run.steps)
     schema = fitted(experiment) if schema is None else schema
-    examples = experiment.data.open(schema)
+    examples = pixel.opened(experiment.data, schema)
     example = blank(experiment, schema)
     seen = viewed.seen(experiment.views, experiment.model, example)
     check_sizes(experiment.model, schema, experiment.answers, made=seen.inputs)
@@ -106,6 +107,7 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
         views=experiment.views,
         still=experiment.optim.frozen,
     )
+    function = pixel.scaled(function, schema)
     compiled = _compiled(function, shardings, mesh)
     evaluations = {name: _evaluation(experiment, model, e, schema, mesh) for name, e in experiment.evaluators.items()}
     for name, evaluation in evaluations.items():

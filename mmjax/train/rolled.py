@@ -22,7 +22,7 @@ class Rolled:
 
     def __init__(self, prepared: Prepared, cut: Callable[[Any], state.TrainState]):
         self._lora, self._begun = prepared.experiment.lora, None
-        self._cut = cut
+        self._cut, self._schema = cut, prepared.examples.schema
         self._put = functools.partial(place.put, mesh=prepared.mesh)
         own = prepared.experiment.rollout
         host = functools.partial(place.own, mesh=prepared.mesh)
@@ -37,5 +37,5 @@ class Rolled:
     def __call__(self, now: Any, batch: Batch) -> tuple[Batch, dict[str, float]]:
         if self._act is None:
             return self._put(batch), {}
-        now = self._cut(now)
+        now, batch = self._cut(now), self._schema.done(batch)
         return self._act(state.current(now, self._lora), self._begun, batch, key=now.key, step=now.step)

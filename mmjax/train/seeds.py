@@ -180,7 +180,7 @@ def _run(
         paces = []
         begun = time.monotonic()
         for step in range(1, run.steps + 1):
-            batches = way.put([next(stream) for stream in streams])
+            batches = way.put([p.examples.schema.done(next(stream)) for stream in streams])
             place.settle(p.mesh, losses[-1:])
             now, metrics = way.step(now, batches)
             losses.append(metrics["loss"])

@@ -88,7 +88,7 @@ def test_statistics_are_those_of_the_batch_on_however_many_devices(small, mesh):
 def test_micro_batches_move_the_statistics_one_after_the_other(small):
     experiment = small(2, mesh=One(), optim={"accumulate": 2}, modality_dropout=0.0)
     p = prepare(experiment)
-    batch, _ = next(pipeline.sweep(p.examples, batch=experiment.data.batch))
+    batch = p.examples.schema.done(next(pipeline.sweep(p.examples, batch=experiment.data.batch))[0])
     state = p.init(jax.random.key(0))
     variables = state.variables
     for piece in range(2):

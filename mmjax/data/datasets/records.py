@@ -51,6 +51,7 @@ class Records:
         examples = Examples(self.source(), schema, on_bad_row=self.on_bad_row, cache_gb=self.cache_gb)
         _, facts = records.opened(self.path)
         if len(examples) == len(facts.numbers):
-            same = [name for name, field in schema.inputs.items() if facts.plan.schema.inputs.get(name) == field]
+            own = schema.late(False).inputs.items()
+            same = [name for name, field in own if facts.plan.schema.inputs.get(name) == field]
             examples.known = {name: facts.lengths[name] for name in same}
         return examples

@@ -1,0 +1,52 @@
+"""Pictures that come to a step as they were decoded, scaled where the step runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from mmjax.core import Batch, Signal
+from mmjax.train.state import TrainState
+from mmjax.train.step import Step
+
+_PROBES = 16  # rows that show what kind of numbers pictures are of
+
+
+def opened(data: Any, schema: Any) -> Any:
+    """The examples of a data set whose pictures a step scales, unless they are numbers other than pixels of 8 bits.
+
+    All processes have to agree on that, so the first rows say it for all.
+    """
+    late = schema.late()
+    if late == schema:
+        return data.open(schema)
+    examples = data.open(late)
+    names = [name for name, field in late.inputs.items() if field != schema.inputs[name]]
+    first = examples.take(range(min(_PROBES, len(examples))))
+    found = [example["inputs"].get(name) for example in first for name in names]
+    return examples if all(picture is None or picture.dtype == "uint8" for picture in found) else data.open(schema)
+
+
+def scaled(step: Step, schema: Any) -> Step:
+    """The step, of batches in which pictures may have been left for later."""
+    scales = {
+        name: (field.mean, field.std) for name, field in schema.inputs.items() if schema.late().inputs[name] != field
+    }
+
+    def given(state: TrainState, batch: Batch) -> Any:
+        return step(state, batch.replace(inputs=_scaled(batch.inputs, scales)))
+
+    return given if scales else step
+
+
+def _scaled(inputs: Mapping[str, Signal], scales: Mapping[str, Any]) -> dict[str, Signal]:
+    """Pixels of 8 bits by mean and deviation, as ``fields.Image`` would scale them; what is absent is 0."""
+    found = dict(inputs)
+    for name, (mean, std) in scales.items():
+        signal = inputs.get(name)
+        if signal is not None and signal.values.dtype == jnp.uint8:
+            values = (signal.values - np.asarray(mean, np.float32)) * (1 / np.asarray(std, np.float32))
+            present = signal.mask.reshape(-1, *(1,) * (values.ndim - 1))
+            found[name] = signal.replace(values=jnp.where(present, values, 0))
+    return found

@@ -54,7 +54,7 @@ ENGINE = {
     f"train/{name}"
     for name in (
         *("loop", "log", "report", "checkpoint", "folder", "place", "sharding", "signals", "summary", "seeds"),
-        *("ledger", "profile", "cluster"),
+        *("ledger", "profile", "cluster", "compiled"),
     )
 }
 FORBIDDEN_NAMES = {"util", "common", "helper", "misc", "base", "registry", "factory"}

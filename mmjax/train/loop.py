@@ -21,7 +21,7 @@ from mmjax import flops
 from mmjax.core import UserError
 from mmjax.data import pipeline
 from mmjax.data.ramp import Growth
-from mmjax.train import checkpoint, cluster, flat, place, sharding, state, viewed
+from mmjax.train import checkpoint, cluster, compiled, flat, place, sharding, state, viewed
 from mmjax.train.experiment import Experiment
 from mmjax.train.folder import CHECKPOINTS, Folder, opened
 from mmjax.train.ledger import Ledger
@@ -142,12 +142,13 @@ class _Loop:
 
     def _begun(self) -> state.TrainState:
         """The state at step 0: a function of the experiment alone, and of the run that it begins from."""
-        begun = jax.jit(self.p.init, out_shardings=self.p.shardings)(jax.random.key(self.run_.seed))
+        own: dict[str, Any] = {"out_shardings": self.p.shardings}
+        begun = compiled.once(self.p.init, self.p.mesh, **own)(jax.random.key(self.run_.seed))
         if self.p.taken is None:
             return begun
         given = opened(self.p.experiment.init_from).weights(self.p.mesh)["params"]
         taken, optimizer = self.p.taken, self.p.optimizer
-        return jax.jit(lambda b, g: taken.put(b, g, optimizer), out_shardings=self.p.shardings)(begun, given)
+        return compiled.once(lambda b, g: taken.put(b, g, optimizer), self.p.mesh, **own)(begun, given)
 
     def _step(self, step: int, now: Any, batches: Any) -> Any:
         with self.ledger.spent("data"):

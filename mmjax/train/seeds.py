@@ -18,7 +18,7 @@ import numpy as np
 
 from mmjax.core import UserError
 from mmjax.data import pipeline
-from mmjax.train import place, sharding, state
+from mmjax.train import compiled, place, sharding, state
 from mmjax.train.evaluate import Evaluation
 from mmjax.train.prepare import Prepared
 
@@ -116,7 +116,7 @@ class _Single:
     def __init__(self, p: Prepared):
         begun = time.monotonic()
         self._p = p
-        self._init = jax.jit(p.init, out_shardings=p.shardings)
+        self._init = compiled.once(p.init, p.mesh, out_shardings=p.shardings)
         self.step = p.step.lower(p.shapes, p.schema.example(p.experiment.data.batch)).compile()
         self.compiling = time.monotonic() - begun
 
@@ -138,7 +138,7 @@ class _Together:
             jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), tree)
             for tree in (p.shapes, p.schema.example(p.experiment.data.batch))
         )
-        self._init = jax.jit(jax.vmap(p.init), out_shardings=places)
+        self._init = compiled.once(jax.vmap(p.init), p.mesh, out_shardings=places)
         step = jax.jit(
             jax.vmap(p.function),
             donate_argnums=0,

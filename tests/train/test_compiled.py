@@ -1,0 +1,38 @@
+"""What runs once is compiled quickly, on processors alone, and gives the same numbers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmjax.train import Mesh, compiled
+
+
+def told(monkeypatch, flags):
+    """What jax is told of a program that runs once."""
+    heard = []
+
+    def jit(function, *, compiler_options=None, **how):
+        heard.append(compiler_options)
+        return function
+
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    monkeypatch.setattr(jax, "jit", jit)
+    compiled.once(jnp.sin, Mesh().build(jax.devices()[:1]))
+    return heard
+
+
+@pytest.mark.parametrize("flags", ["", "--xla_cpu_max_isa=AVX2"])
+def test_the_compiler_tries_less(monkeypatch, flags):
+    assert told(monkeypatch, flags) == [{"xla_backend_optimization_level": 1}]
+
+
+def test_whoever_set_the_level_has_decided(monkeypatch):
+    assert told(monkeypatch, "--xla_backend_optimization_level=2") == [None]
+
+
+def test_every_version_of_the_compiler_knows_the_option(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    mesh = Mesh().build(jax.devices()[:1])
+    draw = compiled.once(lambda key: jax.random.normal(key, (9,)), mesh)
+    np.testing.assert_allclose(draw(jax.random.key(0)), jax.random.normal(jax.random.key(0), (9,)), rtol=1e-6)

@@ -1,7 +1,7 @@
 """Handwritten digits, three quarters of each hidden: what does guessing them teach? No label is learned from.
 
-``mmjax train experiments/mae_digits.py`` trains and measures; ``python experiments/mae_digits.py`` puts the probe of
-the same encoder untrained beside it.
+``mmjax train experiments/mae_digits.py`` trains and measures; ``python experiments/mae_digits.py`` puts beside it the
+probe of the same encoder untrained, and what the same comes to that learns from all labels.
 """
 
 import dataclasses
@@ -45,9 +45,22 @@ def config() -> Experiment:
     )
 
 
+def taught() -> Experiment:
+    """The same encoder, which begins with nothing and learns from all labels."""
+    own = config()
+    return dataclasses.replace(
+        own,
+        model=own.model.clone(fusion=fusion.Late(width=64), heads={"label": heads.Classify(10)}),
+        objectives={"label": objectives.CrossEntropy("label")},
+        evaluators={"val": Evaluator(part("av_digits/val.csv", batch=200))},
+        views=None,
+    )
+
+
 if __name__ == "__main__":
     untrained = dataclasses.replace(config(), run=Run(steps=1), optim=Optim(lr=0.0, warmup=0, schedule=Constant()))
-    for name, experiment in (("trained", config()), ("untrained", untrained)):
+    runs = {"trained": config(), "untrained": untrained, "taught by all labels": taught()}
+    for name, experiment in runs.items():
         for head, found in mmjax.train(experiment, quiet=True).evaluations["val"]["heads"].items():
             f = found["accuracy"]
             print(

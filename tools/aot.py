@@ -51,7 +51,7 @@ def devices(topology: str) -> list[Any]:
 def measure(experiment: Experiment, topology: str) -> dict[str, Any]:
     """What a training step of ``experiment`` takes on each device of ``topology``, JSON-ready."""
     prepared = prepare.prepare(experiment, devices=devices(topology))
-    example = prepared.schema.example(experiment.data.batch)
+    example = prepare.blank(experiment, prepared.schema)
     began = time.perf_counter()
     with jax.set_mesh(prepared.mesh), unkept():
         traced = prepared.step.trace(prepared.shapes, example)

@@ -1,12 +1,16 @@
-"""How long 24 layers take to compile: cold, and once more in a new process that finds them in the cache."""
+"""How long programs take to compile: 24 layers, cold and from the cache, and what begins a run, in either way."""
 
 import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from tools.bench.figure import Figure
+
+DIGITS = Path(__file__).parents[2] / "experiments" / "digits.py"
 
 CODE = """
 import json, sys, time
@@ -25,17 +29,38 @@ lowered.compile()
 print(json.dumps({"trace": traced - begun, "compile": time.perf_counter() - traced}))
 """
 
+BEGUN = """
+import json, sys, time
+import jax, numpy as np
+from mmjax.cli import recipe
+from mmjax.train import compiled, prepare
+jax.config.update("jax_enable_compilation_cache", False)
+ready = prepare.prepare(recipe.load(sys.argv[1]).experiment)
+own, key = {"out_shardings": ready.shardings}, jax.random.key(0)
+seconds, states = [], []
+for program in (jax.jit(ready.init, **own), compiled.once(ready.init, ready.mesh, **own)):
+    lowered, begun = program.lower(key), time.process_time()
+    made = lowered.compile()
+    seconds.append(time.process_time() - begun)
+    states.append(jax.tree.leaves(made(key).params))
+alike = all(np.array_equal(a, b) for a, b in zip(*states, strict=True))
+print(json.dumps({"plain_seconds": round(seconds[0], 2), "seconds": seconds[1], "same_numbers": alike}))
+"""
+
 
 def figures() -> Iterator[Figure]:
-    """A whole training step with AdamW, layers scanned and one by one."""
+    """A whole training step with AdamW, layers scanned and one by one; what begins a run, in seconds of processor."""
     for way in ("scan", "unrolled"):
         with tempfile.TemporaryDirectory() as folder:
-            cold, warm = _seconds(folder, way), _seconds(folder, way)
+            cold, warm = (_told(CODE, folder, way) for _ in range(2))
         traced = {"trace_seconds": round(cold["trace"], 2)}
         yield Figure(f"compile_24_layers_{way}_cold", cold["compile"], "s", 3, traced)
         yield Figure(f"compile_24_layers_{way}_warm", warm["compile"], "s", 0.5, traced)
+    begun = _told(BEGUN, str(DIGITS))
+    yield Figure("compile_init_of_digits", begun.pop("seconds"), "s of processor", facts=begun)
 
 
-def _seconds(folder: str, way: str) -> dict[str, float]:
-    done = subprocess.run([sys.executable, "-c", CODE, folder, way], capture_output=True, text=True, check=True)
+def _told(code: str, *words: str) -> dict[str, Any]:
+    """What a program of its own process prints last."""
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])

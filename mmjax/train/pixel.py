@@ -1,5 +1,6 @@
 """Pictures that come to a step as they were decoded, scaled where the step runs."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,7 @@ def scaled(step: Step, schema: Any) -> Step:
         name: (field.mean, field.std) for name, field in schema.inputs.items() if schema.late().inputs[name] != field
     }
 
+    @functools.wraps(step)  # it is the step still, by name, too
     def given(state: TrainState, batch: Batch) -> Any:
         return step(state, batch.replace(inputs=_scaled(batch.inputs, scales)))
 

@@ -15,7 +15,7 @@ import numpy as np
 import mmjax
 from mmjax import Experiment, Multimodal, datasets, encoders, fusion, heads, metrics, objectives, tokenizers, views
 from mmjax.core import Outputs, Tokens
-from mmjax.train import AdamW, Constant, Evaluator, Optim, Run
+from mmjax.train import AdamW, Evaluator, Optim, Run
 from mmjax.train.prepare import prepare
 
 PATH, LETTERS, LENGTH = "shakespeare/input.txt", tokenizers.Characters(), 64
@@ -81,8 +81,7 @@ class Table:
 def figures() -> Iterator[tuple[str, dict]]:
     """What is told by the model, by itself untrained, and by the tables, at the same places."""
     trained = config()
-    untrained = dataclasses.replace(trained, run=Run(steps=1), optim=Optim(lr=0.0, warmup=0, schedule=Constant()))
-    for name, experiment in (("trained", trained), ("untrained", untrained)):
+    for name, experiment in (("trained", trained), ("untrained", trained.untrained())):
         yield name, mmjax.train(experiment, quiet=True).evaluations["val"]["heads"]["masked"]
     prepared = prepare(trained)
     evaluation, metric = prepared.evaluations["val"], metrics.Masked("masked")
@@ -105,10 +104,9 @@ def figures() -> Iterator[tuple[str, dict]]:
 
 if __name__ == "__main__":
     for name, found in figures():
-        share = " ({low:.1%} to {high:.1%})"
         print(
-            f"{name}: {found['accuracy']['value']:.1%}{share.format(**found['accuracy'])} of {found['count']:,}, "
+            f"{name}: {metrics.percent(found['accuracy'])} of {found['count']:,}, "
             f"loss {found['loss']['value']:.3f} ({found['loss']['low']:.3f} to {found['loss']['high']:.3f}); "
-            f"the commonest {found['majority']['value']:.1%}{share.format(**found['majority'])}",
+            f"the commonest {metrics.percent(found['majority'])}",
             flush=True,
         )

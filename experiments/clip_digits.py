@@ -4,11 +4,9 @@
 the same encoders untrained beside it.
 """
 
-import dataclasses
-
 import mmjax
 from mmjax import Experiment, Multimodal, datasets, encoders, fields, fusion, heads, metrics, objectives, transforms
-from mmjax.train import Constant, Evaluator, Optim, Run
+from mmjax.train import Evaluator, Optim, Run
 
 INPUTS = {"image": fields.Image(size=28, channels=1), "audio": fields.Audio(rate=8_000, seconds=1.0)}
 
@@ -64,11 +62,8 @@ def config() -> Experiment:
 
 
 if __name__ == "__main__":
-    untrained = dataclasses.replace(config(), run=Run(steps=1), optim=Optim(lr=0.0, warmup=0, schedule=Constant()))
-    for name, experiment in (("trained", config()), ("untrained", untrained)):
+    for name, experiment in (("trained", config()), ("untrained", config().untrained())):
         found = mmjax.train(experiment, quiet=True).evaluations["val"]["heads"]
         for head, figures in found.items():
-            f = figures["recall_at_1" if "recall_at_1" in figures else "accuracy"]
-            print(
-                f"{name}: {head} {100 * f['value']:.1f} % ({100 * f['low']:.1f} to {100 * f['high']:.1f})", flush=True
-            )
+            first = figures["recall_at_1" if "recall_at_1" in figures else "accuracy"]
+            print(f"{name}: {head} {metrics.percent(first)}", flush=True)

@@ -8,7 +8,7 @@ import dataclasses
 
 import mmjax
 from mmjax import Experiment, Multimodal, datasets, encoders, fields, fusion, heads, metrics, objectives, views
-from mmjax.train import Constant, Evaluator, Optim, Run
+from mmjax.train import Evaluator, Optim, Run
 
 LOOK = (views.Light(0.2, 0.4), views.Noise(0.1))
 LARGE, SMALL = {"image": (views.Crop(0.4, 1.0), *LOOK)}, {"image": (views.Crop(0.15, 0.4), *LOOK)}
@@ -59,11 +59,7 @@ def taught() -> Experiment:
 
 
 if __name__ == "__main__":
-    untrained = dataclasses.replace(config(), run=Run(steps=1), optim=Optim(lr=0.0, warmup=0, schedule=Constant()))
-    runs = {"trained": config(), "untrained": untrained, "taught by all labels": taught()}
+    runs = {"trained": config(), "untrained": config().untrained(), "taught by all labels": taught()}
     for name, experiment in runs.items():
         for head, found in mmjax.train(experiment, quiet=True).evaluations["val"]["heads"].items():
-            f = found["accuracy"]
-            print(
-                f"{name}: {head} {100 * f['value']:.1f} % ({100 * f['low']:.1f} to {100 * f['high']:.1f})", flush=True
-            )
+            print(f"{name}: {head} {metrics.percent(found['accuracy'])}", flush=True)

@@ -6,11 +6,9 @@ No label is learned from.
 untrained, and a masked autoencoder of sounds alone, beside it.
 """
 
-import dataclasses
-
 import mmjax
 from mmjax import Experiment, Multimodal, datasets, encoders, fields, fusion, heads, metrics, objectives, views
-from mmjax.train import Constant, Evaluator, Optim, Run
+from mmjax.train import Evaluator, Optim, Run
 
 PATCH, SQUARE = 4, 8  # pixels; bands, and frames of 10 ms
 HEARD = {"rate": 8_000, "mels": 40}
@@ -60,11 +58,7 @@ def config(inputs: tuple[str, ...] = ("image", "audio")) -> Experiment:
 
 
 if __name__ == "__main__":
-    untrained = dataclasses.replace(config(), run=Run(steps=1), optim=Optim(lr=0.0, warmup=0, schedule=Constant()))
-    runs = {"trained": config(), "untrained": untrained, "sounds alone": config(("audio",))}
+    runs = {"trained": config(), "untrained": config().untrained(), "sounds alone": config(("audio",))}
     for name, experiment in runs.items():
         for head, found in mmjax.train(experiment, quiet=True).evaluations["val"]["heads"].items():
-            f = found["accuracy"]
-            print(
-                f"{name}: {head} {100 * f['value']:.1f} % ({100 * f['low']:.1f} to {100 * f['high']:.1f})", flush=True
-            )
+            print(f"{name}: {head} {metrics.percent(found['accuracy'])}", flush=True)

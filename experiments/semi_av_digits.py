@@ -77,11 +77,6 @@ def said(experiment: Experiment) -> dict[str, metrics.Rows]:
     return {name: rows[0]["label"] for name, rows in zip(SEEN, answers.rows, strict=True)}
 
 
-def percent(figure) -> str:
-    """A share and its interval."""
-    return f"{100 * figure['value']:.1f} % ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
-
-
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
     import clip_digits
@@ -93,5 +88,5 @@ if __name__ == "__main__":
         alone = alone or rows
         for seen in SEEN:
             more = metrics.paired(measure, alone[seen], rows[seen])["accuracy"]
-            figure = percent(measure.compute(rows[seen])["accuracy"])
-            print(f"{name}: {seen} {figure}, more than labels alone {percent(more)}", flush=True)
+            figure = metrics.percent(measure.compute(rows[seen])["accuracy"])
+            print(f"{name}: {seen} {figure}, more than labels alone {metrics.percent(more)}", flush=True)

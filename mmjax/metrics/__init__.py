@@ -8,6 +8,7 @@ from mmjax.metrics.difference import paired
 from mmjax.metrics.language import Language
 from mmjax.metrics.masked import Masked
 from mmjax.metrics.multilabel import MultiLabel
+from mmjax.metrics.percent import percent
 from mmjax.metrics.probe import FewShot, Linear, Neighbours, Probe, Prototypes
 from mmjax.metrics.reconstruction import Reconstruction
 from mmjax.metrics.regression import Regression
@@ -37,6 +38,7 @@ __all__ = [
     "Transcription",
     "gather",
     "paired",
+    "percent",
     "replies",
     "sentences",
 ]

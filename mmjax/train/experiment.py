@@ -1,14 +1,14 @@
 """An experiment is one value: model, data, objectives, and how to run them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flax import linen
 
 from mmjax.data.ramp import Ramp
 from mmjax.train.lora import Lora
-from mmjax.train.optim import Optim
+from mmjax.train.optim import Constant, Optim
 from mmjax.train.sharding import Mesh
 
 
@@ -90,3 +90,8 @@ class Experiment:
             objective for objective in own if hasattr(objective, "target") and not getattr(objective, "made", False)
         ]
         return {objective.head or objective.target: objective.target for objective in asked}
+
+    def untrained(self) -> "Experiment":
+        """The same with its weights as they begin, to be measured beside what training makes of them."""
+        still = Optim(lr=0.0, warmup=0, schedule=Constant())
+        return replace(self, run=Run(steps=1, seed=self.run.seed), optim=still)

@@ -79,3 +79,10 @@ def test_a_part_of_the_tree_is_taken_alone(first):
     ):
         with pytest.raises(UserError, match=told):
             prepare(dataclasses.replace(second, **wrong))
+
+
+def test_an_untrained_run_keeps_the_weights_that_it_began_with(tiny):
+    experiment = tiny(run={"seed": 3}, optim={"average": 0.0}).untrained()
+    begun = jax.jit(prepare(experiment).init)(jax.random.key(3))
+    weights = mmjax.train(experiment, quiet=True).weights
+    jax.tree.map(np.testing.assert_array_equal, weights["params"], begun.params)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from mmjax.core import Batch
 
-_Answer = tuple[Batch | None, Exception | None]
+_Answer = tuple[Batch | None, BaseException | None]
 _FOR_EVER = 2**62  # batches
 
 
@@ -99,7 +99,7 @@ def _work(
             return
         try:
             made.put((make(number), None))
-        except Exception as error:  # for whoever takes it to raise
+        except BaseException as error:  # whatever it is, whoever waits for this batch raises it, or would wait for ever
             made.put((None, error))
 
 

@@ -68,6 +68,16 @@ def test_an_error_comes_in_its_turn_and_the_next_batch_after_it():
     batches.close()
 
 
+def test_whatever_ends_a_thread_reaches_whoever_waits_for_it():
+    def make(k):
+        raise SystemExit(3)
+
+    batches = Ahead(make, threads=2, ahead=4)
+    with pytest.raises(SystemExit):
+        next(batches)
+    batches.close()
+
+
 def test_threads_end_with_what_they_are_for():
     before = alive()
     kept, closed = Ahead(lambda k: k, threads=2, ahead=2), Ahead(lambda k: k, threads=1, ahead=2)

@@ -7,7 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from mmjax.core import Batch, Signal
+from mmjax.core import Batch, Signal, UserError
+from mmjax.train import place
 from mmjax.train.state import TrainState
 from mmjax.train.step import Step
 
@@ -17,7 +18,7 @@ _PROBES = 16  # rows that show what kind of numbers pictures are of
 def opened(data: Any, schema: Any) -> Any:
     """The examples of a data set whose pictures a step scales, unless they are numbers other than pixels of 8 bits.
 
-    All processes have to agree on that, so the first rows say it for all.
+    All processes have to agree on that, so the first rows say it for all; ``alike`` tells of others that come later.
     """
     late = schema.late()
     if late == schema:
@@ -40,6 +41,22 @@ def scaled(step: Step, schema: Any) -> Step:
         return step(state, batch.replace(inputs=_scaled(batch.inputs, scales)))
 
     return given if scales else step
+
+
+def alike(batch: Batch, schema: Any) -> Batch:
+    """The batch, of examples that were opened with ``schema``.
+
+    Raises UserError where one of several processes has other numbers in it than those beside it may have: their steps
+    would not be the same program, and would wait for each other.
+    """
+    for name, field in schema.inputs.items() if place.several() else ():
+        signal = batch.inputs.get(name)
+        if getattr(field, "late", False) and signal is not None and signal.values.dtype != np.uint8:
+            raise UserError(
+                f"{name}: some pictures are pixels of 8 bits and some are other numbers, of which several processes "
+                "cannot make one batch; save all of them in one kind"
+            )
+    return batch
 
 
 def _scaled(inputs: Mapping[str, Signal], scales: Mapping[str, Any]) -> dict[str, Signal]:

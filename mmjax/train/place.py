@@ -26,9 +26,14 @@ def shard(mesh: jax.sharding.Mesh) -> tuple[int, int]:
     return own[0] // len(own), pieces // len(own)
 
 
+def several() -> bool:
+    """Whether this process is one of several."""
+    return jax.process_count() > 1
+
+
 def meet(name: str) -> None:
     """Wait until every process is here."""
-    if jax.process_count() > 1:
+    if several():
         from jax.experimental import multihost_utils
 
         multihost_utils.sync_global_devices(name)
@@ -42,7 +47,7 @@ def put(batch: Any, mesh: jax.sharding.Mesh, *, stacked: bool = False) -> Any:
     """
     place = sharding.batch_sharding(mesh)
     place = sharding.stacked(place) if stacked else place
-    if jax.process_count() == 1:
+    if not several():
         return jax.device_put(batch, place)
     if all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(batch)):
         return _laid(place)(batch)
@@ -52,7 +57,7 @@ def put(batch: Any, mesh: jax.sharding.Mesh, *, stacked: bool = False) -> Any:
 
 def own(rows: jax.Array, mesh: jax.sharding.Mesh) -> np.ndarray:
     """This process's rows of a global array, on the host: as many, and in the order, as ``put`` takes."""
-    if jax.process_count() == 1:
+    if not several():
         return jax.device_get(rows)
     laid = _laid(sharding.batch_sharding(mesh))(rows)
     parts = {shard.index[0].start or 0: shard.data for shard in laid.addressable_shards}

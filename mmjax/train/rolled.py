@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from mmjax.core import Batch
-from mmjax.train import place, state
+from mmjax.train import pixel, place, state
 from mmjax.train.prepare import Prepared
 
 
@@ -36,6 +36,6 @@ class Rolled:
 
     def __call__(self, now: Any, batch: Batch) -> tuple[Batch, dict[str, float]]:
         if self._act is None:
-            return self._put(batch), {}
+            return self._put(pixel.alike(batch, self._schema)), {}
         now, batch = self._cut(now), self._schema.done(batch)
         return self._act(state.current(now, self._lora), self._begun, batch, key=now.key, step=now.step)

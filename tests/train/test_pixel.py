@@ -8,6 +8,7 @@ import pytest
 
 import mmjax
 from mmjax import Multimodal, datasets, encoders, fields, fusion, heads, objectives
+from mmjax.core import Batch, UserError
 from mmjax.data import pipeline
 from mmjax.train import Evaluator, Experiment, Optim, Run, pixel
 from mmjax.train.prepare import prepare
@@ -94,3 +95,15 @@ def test_a_run_trains_on_what_comes_as_it_was_and_evaluates_as_ever(tmp_path):
     result = mmjax.train(run, workdir=tmp_path / "run", quiet=True)
     assert result.schema == data.fit() and not result.schema.inputs["image"].late
     assert result.evaluations["val"]["count"] == ROWS
+
+
+def test_numbers_of_another_kind_are_no_batch_of_several_processes(monkeypatch):
+    schema = arrays().fit().late()
+    field = schema.inputs["image"]
+    pictures = [np.zeros((6, 6, 3), np.uint8), np.zeros((6, 6, 3), np.float32)]
+    same, other = (Batch({"image": field.batch([picture])}, {}) for picture in pictures)
+    assert pixel.alike(other, schema) is other
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    assert pixel.alike(same, schema) is same
+    with pytest.raises(UserError, match="image: some pictures are pixels of 8 bits and some are other numbers"):
+        pixel.alike(other, schema)

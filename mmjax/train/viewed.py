@@ -87,6 +87,12 @@ class Fixed:
     model: Any
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if getattr(self.views, "crosses", False):
+            raise UserError(
+                f"{type(self.views).__name__} makes a row of other rows; an evaluator measures each by itself"
+            )
+
     def __call__(self, variables: Any, batch: Batch, numbers: jax.Array) -> Batch:
         key, said = jax.random.fold_in(jax.random.key(self.seed), VIEWED), Said(self.model, variables)
 

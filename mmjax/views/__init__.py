@@ -2,7 +2,8 @@
 
 ``said(inputs) -> Outputs`` is what the averaged weights say (``Optim.average``; without it those that are trained), as
 in evaluation and without a gradient. Those that say what they are ``only`` of some modalities can be compared
-(``mmjax compare``), which trains each modality alone, too.
+(``mmjax compare``), which trains each modality alone, too. One that makes a row of other rows says so by ``crosses``,
+and is none for an evaluator, which measures each row by itself.
 """
 
 from mmjax.views.augment import Crop, Erase, Flip, Light, Noise, Shift

@@ -15,6 +15,11 @@ class Chain:
 
     views: Sequence[Any]
 
+    @property
+    def crosses(self) -> bool:
+        """Whether what a row becomes is of other rows, too."""
+        return any(getattr(view, "crosses", False) for view in self.views)
+
     def __call__(self, batch: Batch, *, said: Any, key: jax.Array) -> Batch:
         for number, view in enumerate(self.views):
             batch = view(batch, said=said, key=jax.random.fold_in(key, number))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,8 @@ class Mixup:
 
     Raises UserError for words, which nothing lies between, for packed rows and for a target that is no class or number.
     """
+
+    crosses: ClassVar[bool] = True  # what a row becomes is of other rows, too
 
     alpha: float = 0.2
     inputs: Sequence[str] | None = None

@@ -118,6 +118,9 @@ def test_the_error_of_hidden_patches_is_measured_alike_in_all_batches():
 
 
 def test_what_cannot_be_measured_so_is_told(texts):
+    for crossing in (views.Mixup(), views.Chain((VIEW, views.Mixup()))):
+        with pytest.raises(UserError, match="makes a row of other rows; an evaluator measures each by itself"):
+            prepare(bert(texts, views=crossing))
     with pytest.raises(UserError, match="Several makes several rows of one"):
         prepare(bert(texts, views=views.Several({}, count=2)))
     with pytest.raises(UserError, match=r"evaluators\.val\.metrics\.masked wants target 'masked'; the data has next"):

@@ -20,7 +20,8 @@ class Learned:
     """What the reward model of the folder ``run`` says of an answer to a prompt: a reward as any other.
 
     It is a run that learned by ``objectives.Ranking`` over ``fields.Ranked``; head: its rewards. It reads texts alone:
-    what else its prompts have room for is missing. The folder has to stay where it is.
+    what else its prompts have room for is missing, and of what is longer than those that it learned from it reads as
+    much as of those. The folder has to stay where it is.
     """
 
     run: str
@@ -31,7 +32,8 @@ class Learned:
 
     def many(self, prompts: Sequence[str], answers: Sequence[str], truths: Sequence[str]) -> np.ndarray:
         """Of as many prompts and answers."""
-        field, model = _opened(self.run, self.head)
+        known = folder.there(self.run, of="reward.run")
+        field, model = _opened(str(known.path.resolve()), known.step(), self.head)
         rows = [field.answered(*one) for one in zip(prompts, answers, strict=True)]
         found = [model(field.prompt.batch(_filled(rows[at : at + _AT_ONCE]))) for at in range(0, len(rows), _AT_ONCE)]
         return np.concatenate([np.zeros(0), *found])[: len(rows)]
@@ -41,10 +43,10 @@ def _filled(rows: list[np.ndarray]) -> list[np.ndarray | None]:
     return [*rows, *[None] * (_AT_ONCE - len(rows))]
 
 
-@functools.cache
-def _opened(run: str, head: str) -> tuple[Ranked, Callable[[Any], np.ndarray]]:
-    """The field of a run's answers, and what gives rows of them their rewards."""
-    known = folder.there(run, of="reward.run")
+@functools.lru_cache(maxsize=2)
+def _opened(run: str, step: int, head: str) -> tuple[Ranked, Callable[[Any], np.ndarray]]:
+    """The field of a run's answers, and what gives rows of them their rewards, by its last step, ``step``."""
+    known = folder.opened(run)
     model, schema = known.experiment().model, known.schema()
     field = schema.inputs.get(getattr(model, "stream", ""))
     if not isinstance(field, Ranked):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from mmjax.core import UserError
@@ -65,10 +66,13 @@ class Length:
 class Sentence:
     """A figure of captions (``metrics.sentences``), as SCST learns from: CIDEr-D, or another of a row by itself.
 
-    How rare words are CIDEr learns from the truths of all answers that are rewarded at once.
+    How rare words are CIDEr learns from ``corpus``, captions of as many pictures; if empty, from the truths of all
+    answers that are rewarded at once, which one process alone has all of. Raises UserError where it has nothing to
+    learn that from: of one caption all words are as rare, and every answer would be worth 0.
     """
 
     figure: str = "cider"
+    corpus: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.figure not in sentence.EACH:
@@ -78,4 +82,13 @@ class Sentence:
         return float(self.many([prompt], [answer], [truth])[0])
 
     def many(self, prompts: Sequence[str], answers: Sequence[str], truths: Sequence[str]) -> list[float]:
-        return sentence.each(self.figure, answers, [(truth,) for truth in truths])
+        if self.figure == "cider":
+            self._check(truths)
+        corpus = [(caption,) for caption in self.corpus]
+        return sentence.each(self.figure, answers, [(truth,) for truth in truths], corpus)
+
+    def _check(self, truths: Sequence[str]) -> None:
+        if len(set(self.corpus or truths)) < 2:
+            raise UserError("reward.Sentence: CIDEr wants two captions that differ; give some in corpus")
+        if not self.corpus and jax.process_count() > 1:
+            raise UserError("reward.Sentence: each of several processes has truths of its own; give captions in corpus")

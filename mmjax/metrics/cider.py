@@ -9,17 +9,20 @@ _LONGEST, _SIGMA = 4, 6.0
 Grams = dict[tuple[str, ...], float]
 
 
-def cider(said: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+def cider(
+    said: Sequence[str], references: Sequence[Sequence[str]], corpus: Sequence[Sequence[str]] = ()
+) -> list[float]:
     """CIDEr-D of each caption (Vedantam et al., 2015, https://arxiv.org/abs/1411.5726), from 0 to 10.
 
-    Words are what stands between spaces, in lower case. How rare words are is learned from ``references``, one list for
-    each caption, so a single caption says nothing: there the score is 0.
+    Words are what stands between spaces, in lower case. How rare words are is learned from ``corpus``, the captions
+    of each picture, if empty from ``references``. One picture tells nothing of that: there the score is 0.
     """
     known = [[_counts(reference) for reference in several] for several in references]
     spread: collections.Counter[tuple[str, ...]] = collections.Counter()
-    for several in known:
+    whole = [[_counts(caption) for caption in several] for several in corpus] or known
+    for several in whole:
         spread.update(set(itertools.chain.from_iterable(several)))
-    most = math.log(max(len(known), 1))
+    most = math.log(max(len(whole), 1))
 
     def weighed(counts: collections.Counter) -> Grams:
         return {gram: count * (most - math.log(max(spread[gram], 1))) for gram, count in counts.items()}

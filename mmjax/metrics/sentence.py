@@ -65,12 +65,17 @@ def sentences(
     return {**report.figures, "count": len(said)}
 
 
-def each(name: str, said: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-    """One of the figures ``EACH`` of every row, whose mean ``sentences`` tells. Raises UserError for another."""
+def each(
+    name: str, said: Sequence[str], references: Sequence[Sequence[str]], corpus: Sequence[Sequence[str]] = ()
+) -> list[float]:
+    """One of the figures ``EACH`` of every row, whose mean ``sentences`` tells. Raises UserError for another.
+
+    corpus: from which CIDEr learns how rare words are; if empty, from the references.
+    """
     if name not in EACH:
         raise UserError(f"{name!r} is no figure of a sentence by itself; there are {', '.join(EACH)}")
     if name == "cider":
-        return cider(said, references)
+        return cider(said, references, corpus)
     pairs = zip(said, references, strict=True)
     if name == "rouge_l":
         return [max(_common(one, reference) for reference in several) for one, several in pairs]

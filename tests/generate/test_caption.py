@@ -71,6 +71,19 @@ def test_rewards_are_the_metrics_figures():
         each = reward.each(reward.Sentence(figure), ["", "", ""], said, truths)
         whole = metrics.sentences(said, truths, figures=(figure,), resamples=0)
         assert np.mean(each) == pytest.approx(whole[figure]["value"]) and each.dtype == np.float64
+    known = reward.Sentence(corpus=CAPTIONS)  # with which what is rewarded beside it does not count
+    both = reward.each(known, ["", ""], said[:2], truths[:2])
+    np.testing.assert_allclose([known("", *one) for one in zip(said, truths, strict=True)][:2], both)
+    np.testing.assert_allclose(reward.each(reward.Sentence(), ["", "", ""], said, truths)[:2], both)
     assert reward.Sentence("rouge_l")("", "a room", "a room") == 1
     with pytest.raises(UserError, match="figure='bleu'; it can be exact_match, token_f1, vqa_accuracy, rouge_l, cider"):
         reward.Sentence("bleu")
+
+
+def test_cider_without_captions_to_learn_from_is_told(monkeypatch):
+    with pytest.raises(UserError, match="CIDEr wants two captions that differ"):
+        reward.each(reward.Sentence(), ["", ""], ["a room", "a sky"], ["a room", "a room"])
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    with pytest.raises(UserError, match="each of several processes has truths of its own"):
+        reward.each(reward.Sentence(), ["", ""], ["a room", "a sky"], ["a room", "a sky"])
+    assert reward.Sentence(corpus=CAPTIONS)("", CAPTIONS[0], CAPTIONS[0]) == pytest.approx(10)

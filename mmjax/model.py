@@ -1,6 +1,7 @@
 """The multimodal network: encoders, a fusion, heads."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from flax import linen
 
@@ -46,6 +47,11 @@ class Multimodal(linen.Module):
             raise UserError(f"tokens of {name!r} are hidden, but encoders.{own} cannot leave out any")
         return tokens
 
-    def _beside(self, head: str, fused: Tokens) -> dict[str, Tokens]:
+    def _beside(self, head: str, fused: Tokens) -> dict[str, Any]:
         """What a head is given beside what it reads."""
-        return {"memory": fused} if getattr(self.heads[head], "listens", False) else {}
+        own = self.heads[head]
+        given: dict[str, Any] = {"memory": fused} if getattr(own, "listens", False) else {}
+        if getattr(own, "tied", False) and getattr(own, "stream", ""):
+            held = self.encoders[own.stream].variables["params"]  # pyright: ignore[reportAttributeAccessIssue]
+            given["table"] = held.get("embed", {}).get("embedding")
+        return given

@@ -1,7 +1,7 @@
-"""BERT (Devlin et al., 2018, https://arxiv.org/abs/1810.04805): the encoder, without the heads that it was trained by.
+"""BERT (Devlin et al., 2018, https://arxiv.org/abs/1810.04805): the encoder, alone or with what says masked words.
 
-It gives tokens as ``last_hidden_state`` has them. Published weights want texts that begin and end with the tokens of
-their ``tokenizer.json`` (``[CLS]``, ``[SEP]``).
+The encoder gives tokens as ``last_hidden_state`` has them. Published weights want texts that begin and end with the
+tokens of their ``tokenizer.json`` (``[CLS]``, ``[SEP]``).
 """
 
 import re
@@ -13,9 +13,13 @@ import numpy as np
 
 from mmjax.core import Signal
 from mmjax.encoders import Text
+from mmjax.fusion import Towers
+from mmjax.heads import Words
+from mmjax.model import Multimodal
 from mmjax.zoo import weight
 from mmjax.zoo.weight import Account, Origin
 
+TEXT, MASKED = "text", "masked"  # the modality and the head of ``masked``
 _PREFIX = "bert."
 _OLD = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}  # as the first files name norms
 
@@ -37,15 +41,30 @@ def _model(width: int, depth: int, heads: int, fields: dict[str, Any]) -> Text:
     return Text(**own | fields)
 
 
-def inputs(model: Text) -> Signal:
+def masked(encoder: Text) -> Multimodal:
+    """The encoder, and at every place of ``TEXT`` logits of the word that stands there (head ``MASKED``).
+
+    ``views.MaskedWords`` with ``objectives.CrossEntropy(MASKED)`` trains it, as ``BertForMaskedLM`` is.
+    """
+    words = Words(encoder.vocabulary, stream=TEXT, hidden=True, tied=True, bias=True, epsilon=encoder.epsilon)
+    return Multimodal(
+        encoders={TEXT: encoder},
+        fusion=Towers(encoder.width, bare=(TEXT,), unit=False),
+        heads={MASKED: words.clone(dtype=encoder.dtype)},
+    )
+
+
+def inputs(model: Text | Multimodal) -> Any:
     """The smallest that the model takes, by which its parameters are known."""
-    return Signal(jnp.zeros((1, 1), jnp.int32), jnp.ones((1, 1), bool))
+    text = Signal(jnp.zeros((1, 1), jnp.int32), jnp.ones((1, 1), bool))
+    return {TEXT: text} if isinstance(model, Multimodal) else text
 
 
-def adopt(tensors: Mapping[str, Any], model: Text) -> tuple[dict[str, Any], Account]:
+def adopt(tensors: Mapping[str, Any], model: Text | Multimodal) -> tuple[dict[str, Any], Account]:
     """Released weights (transformers' names, with or without ``bert.``) as parameters of ``model``.
 
-    Pooler and heads are listed as extra. UserError where a tensor is missing.
+    The pooler and heads that ``model`` has not are listed as extra, so are copies of the words' table and bias that
+    some files hold (``cls.predictions.decoder``). UserError where a tensor is missing.
     """
     return weight.adopt({_plain(name): value for name, value in tensors.items()}, model, origin, inputs(model))
 
@@ -58,7 +77,7 @@ def release(params: Any, *, like: Mapping[str, Any] | None = None) -> dict[str, 
     found = weight.release(params, origin)
     if like is None:
         return found
-    return {name: found.get(_plain(name), np.asarray(value)) for name, value in like.items()}
+    return {name: found.get(_COPIES.get(name, _plain(name)), np.asarray(value)) for name, value in like.items()}
 
 
 def _plain(name: str) -> str:
@@ -67,6 +86,17 @@ def _plain(name: str) -> str:
     return name.removeprefix(_PREFIX)
 
 
+_COPIES = {
+    "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+}
+_HEAD = {
+    "bias": Origin(("cls.predictions.bias",)),
+    "dense/kernel": Origin(("cls.predictions.transform.dense.weight",), transposed=True),
+    "dense/bias": Origin(("cls.predictions.transform.dense.bias",)),
+    "norm/scale": Origin(("cls.predictions.transform.LayerNorm.weight",)),
+    "norm/bias": Origin(("cls.predictions.transform.LayerNorm.bias",)),
+}
 _WHOLE = {
     "embed/embedding": "embeddings.word_embeddings.weight",
     "position/embedding": "embeddings.position_embeddings.weight",
@@ -80,7 +110,10 @@ _PARTS |= {"mlp/up": "intermediate.dense", "mlp/down": "output.dense", "mlp_norm
 
 
 def origin(path: str) -> Origin | None:
-    """The released tensor of one of our leaves."""
+    """The released tensor of one of our leaves, of the encoder or of what ``masked`` makes."""
+    head, path = path.removeprefix(f"heads_{MASKED}/"), path.removeprefix(f"encoders_{TEXT}/")
+    if head in _HEAD:
+        return _HEAD[head]
     if path in _WHOLE:
         return Origin((_WHOLE[path],))
     found = re.fullmatch(r"trunk/block_(\d+)/(.+)/(kernel|bias|scale)", path)

@@ -26,6 +26,13 @@ HEADS = [
     Row("vote_stacking", heads.Vote(3, rule="stacking"), tokens(3, 3, 2, 0), 3 * 3 * 3 + 3, drawn=False),
     Row("transcribe", heads.Transcribe(5), tokens(WIDTH, 4, 2, 0), dense(WIDTH, 5)),
     Row("words", heads.Words(11), tokens(WIDTH, 4, 2, 0), WIDTH * 11, packs=True),
+    Row(
+        "words_bert",
+        heads.Words(11, hidden=True, bias=True),
+        tokens(WIDTH, 4, 2, 0),
+        dense(WIDTH, WIDTH) + 2 * WIDTH + dense(WIDTH, 11),
+        packs=True,
+    ),
     Row("temperature", heads.Temperature(), tokens(WIDTH, 4, 2, 0), 1, apart=True, drawn=False),
     Row("temperature_added", heads.Temperature(10.0, 1e4, -10.0), tokens(WIDTH, 4, 2, 0), 2, apart=True, drawn=False),
     Row("project", heads.Project(5), tokens(WIDTH, 4, 2, 0), dense(WIDTH, 5), packs=True),

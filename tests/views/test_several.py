@@ -96,25 +96,22 @@ def outputs(values, mask, names):
 
 @pytest.mark.parametrize("goal", GOALS, ids=lambda goal: type(goal).__name__)
 def test_between_views_is_as_between_modalities(goal):
-    values, mask = TOKENS.reshape(-1, 2, 4), MASK.reshape(-1, 2)
-    below = outputs(jnp.asarray(values), jnp.asarray(mask), NAMES)
-    found = objectives.Between(goal, views=VIEWS)(*below)
+    with jax.enable_x64(True):
+        tokens = jnp.asarray(TOKENS, jnp.float64)
+        values, mask = tokens.reshape(-1, 2, 4), jnp.asarray(MASK.reshape(-1, 2))
+        below = outputs(values, mask, NAMES)
 
-    def modality(i, tokens):
-        return goal(*outputs(tokens[:, :, i].swapaxes(0, 1), jnp.asarray(MASK[:, :, i].T), ("a", "b", "c")))
+        def modality(i, tokens):
+            return goal(*outputs(tokens[:, :, i].swapaxes(0, 1), jnp.asarray(MASK[:, :, i].T), ("a", "b", "c")))
 
-    apart = [modality(i, jnp.asarray(TOKENS)) for i in range(2)]
-    both = apart[0] + apart[1]
-    np.testing.assert_allclose([found.total, found.count], [both.total, both.count], rtol=1e-6)
-    slope = jax.jit(
-        jax.grad(lambda v: objectives.Between(goal, views=VIEWS)(*outputs(v, below[0].fused.mask, NAMES)).total)
-    )
-    wanted = jax.jit(jax.grad(lambda tokens: (modality(0, tokens) + modality(1, tokens)).total))
-    np.testing.assert_allclose(
-        slope(jnp.asarray(values)), wanted(jnp.asarray(TOKENS)).reshape(-1, 2, 4), rtol=1e-5, atol=1e-6
-    )
-    one = objectives.Between(goal, views=VIEWS, streams=("sight",))(*below)
-    np.testing.assert_allclose(one.value(), apart[1].value(), rtol=1e-6)
+        apart = [modality(i, tokens) for i in range(2)]
+        both, found = apart[0] + apart[1], objectives.Between(goal, views=VIEWS)(*below)
+        np.testing.assert_allclose([found.total, found.count], [both.total, both.count], rtol=1e-6)
+        slope = jax.jit(jax.grad(lambda v: objectives.Between(goal, views=VIEWS)(*outputs(v, mask, NAMES)).total))
+        wanted = jax.jit(jax.grad(lambda tokens: (modality(0, tokens) + modality(1, tokens)).total))
+        np.testing.assert_allclose(slope(values), wanted(tokens).reshape(-1, 2, 4), rtol=1e-6, atol=1e-9)
+        one = objectives.Between(goal, views=VIEWS, streams=("sight",))(*below)
+        np.testing.assert_allclose(one.value(), apart[1].value(), rtol=1e-6)
     assert objectives.Between(goal).whole and objectives.Between(goal).compares == getattr(goal, "compares", False)
 
 

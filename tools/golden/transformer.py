@@ -67,6 +67,23 @@ def _bert(transformers: Any) -> None:
     ids = np.random.default_rng(0).integers(0, 30, (2, max(LENGTHS)))
     mask = np.arange(max(LENGTHS)) < np.asarray(LENGTHS)[:, None]
     _write("bert", model, weight.fill(model), ids=ids, mask=mask, given=ids, attention_mask=mask)
+    config.pad_token_id = None  # whose vector would learn nothing; here it is a word as any other
+    _masked(transformers.BertForMaskedLM(config), ids, mask)
+
+
+def _masked(model: Any, ids: np.ndarray, mask: np.ndarray) -> None:
+    """What BERT says of every word of texts, and its loss's gradient by the table of words, which says them, too."""
+    torch, transformers = importlib.import_module("torch"), importlib.import_module("transformers")
+    shapes = {name: shape for name, shape in weight.fill(model).items() if "decoder" not in name}  # which are copies
+    state = {name: torch.from_numpy(value) for name, value in weight.drawn(shapes).items()}
+    model.load_state_dict(state, strict=False)
+    shown = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
+    said = model(**shown, labels=torch.from_numpy(np.where(mask, ids, -100)))
+    said.loss.backward()
+    table = model.bert.embeddings.word_embeddings.weight
+    source = f"transformers {transformers.__version__}, torch {torch.__version__}"
+    arrays = {"logits": said.logits.detach().numpy(), "loss": said.loss.detach().numpy(), "slope": table.grad.numpy()}
+    weight.write("bert_masked", source=source, shapes=shapes, ids=ids, mask=mask, **arrays)
 
 
 def _noise(*shape: int) -> np.ndarray:

@@ -53,7 +53,7 @@ class ConvNeXt(linen.Module):
         return nn.grid.tokens(grid)
 
     def _normed(self, grid: Signal, name: str) -> Signal:
-        norm = linen.LayerNorm(epsilon=_EPSILON, dtype=jnp.dtype(self.dtype), name=name)
+        norm = nn.LayerNorm(epsilon=_EPSILON, dtype=jnp.dtype(self.dtype), name=name)
         return grid.replace(values=norm(grid.values))
 
     def _shrunk(self, grid: Signal, channels: int, size: int, name: str) -> Signal:
@@ -76,7 +76,7 @@ class Block(linen.Module):
         channels, dtype = grid.values.shape[-1], jnp.dtype(self.dtype)
         values = masks.zeroed(grid.values, grid.mask)
         near = linen.Conv(channels, (7, 7), feature_group_count=channels, dtype=dtype, name="near")
-        branch = linen.LayerNorm(epsilon=_EPSILON, dtype=dtype, name="norm")(near(values))
+        branch = nn.LayerNorm(epsilon=_EPSILON, dtype=dtype, name="norm")(near(values))
         branch = nn.Mlp(self.mlp, dtype=self.dtype, name="mlp")(branch, train=train)
         scale = self.param("scale", linen.initializers.constant(self.scale), (channels,))
         branch *= scale.astype(dtype)

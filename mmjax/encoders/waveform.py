@@ -71,7 +71,7 @@ class Waveform(linen.Module):
         if self.standardise:
             values = nn.norm.standardised(values, mask, epsilon=1e-7)
         values, mask = self._heard(values.astype(dtype), mask)
-        values = linen.LayerNorm(self.epsilon, dtype=dtype, name="embed_norm")(values)
+        values = nn.LayerNorm(self.epsilon, dtype=dtype, name="embed_norm")(values)
         values = masks.zeroed(linen.Dense(self.width, dtype=dtype, name="embed")(values), mask)
         values = self._placed(values)
         values = linen.Dropout(self.dropout, deterministic=not train)(values)
@@ -97,7 +97,7 @@ class Waveform(linen.Module):
             )
             values, mask = convolution(values), _whole(mask, kernel, stride)
             if self.norm == "layer":
-                values = linen.LayerNorm(1e-5, dtype=dtype, name=f"norm_{i}")(values)
+                values = nn.LayerNorm(1e-5, dtype=dtype, name=f"norm_{i}")(values)
             elif i == 0:
                 values = nn.GroupNorm(width, dtype=self.dtype, name="norm_0")(values, mask, train=False)
             values = nn.gelu(values)

@@ -47,9 +47,9 @@ class Bottleneck(linen.Module):
             for name in names:
                 own[name], heard[name] = self._layer(f"block_{i}_{name}", own[name], met, streams[name].mask, train)
             shared = _average(heard, here, shared) if i >= self.start else shared
-        own = {name: linen.LayerNorm(dtype=dtype, name=f"norm_{name}")(own[name]) for name in names}
+        own = {name: nn.LayerNorm(dtype=dtype, name=f"norm_{name}")(own[name]) for name in names}
         if shared.shape[1]:
-            shared = linen.LayerNorm(dtype=dtype, name="norm")(shared)
+            shared = nn.LayerNorm(dtype=dtype, name="norm")(shared)
         anyone = stream.anyone(streams)
         values = jnp.concatenate([*(own[name] for name in names), shared], axis=1)
         mask = jnp.concatenate([*(streams[name].mask for name in names), _repeated(anyone, shared)], axis=1)

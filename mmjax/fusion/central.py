@@ -42,7 +42,7 @@ class Central(linen.Module):
             means = pooled.means(own, segments=self.segments)
             weight = self.param(f"weight_{i + 1}", linen.initializers.ones, ()).astype(central.dtype)
             central = weight * central + self._sum(i + 1, means)
-            normed = linen.LayerNorm(dtype=jnp.dtype(self.dtype), name=f"norm_{i}")(central)
+            normed = nn.LayerNorm(dtype=jnp.dtype(self.dtype), name=f"norm_{i}")(central)
             mlp = nn.Mlp(self.mlp, dropout=self.dropout, dtype=self.dtype, name=f"mlp_{i}")
             central += mlp(normed, train=train)
         return pooled.token(central, means, segments=self.segments)

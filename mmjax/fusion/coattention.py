@@ -33,7 +33,7 @@ class CoAttention(linen.Module):
             before = own
             own = {name: self._layer(i, name, before, train) for name in before}
         for name, tokens in own.items():
-            values = linen.LayerNorm(dtype=jnp.dtype(self.dtype), name=f"norm_{name}")(tokens.values)
+            values = nn.LayerNorm(dtype=jnp.dtype(self.dtype), name=f"norm_{name}")(tokens.values)
             own[name] = tokens.replace(values=masks.zeroed(values, tokens.mask))
         return stream.joined(list(own.values()))
 

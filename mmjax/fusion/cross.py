@@ -39,6 +39,6 @@ class Cross(linen.Module):
             for i in range(self.depth):
                 block = nn.CrossBlock(**plain.common(nn.CrossBlock, self), name=f"block_{i}_{name}")
                 tokens = block(tokens, context, train=train)
-            values = linen.LayerNorm(dtype=jnp.dtype(self.dtype), name=f"norm_{name}")(tokens.values)
+            values = nn.LayerNorm(dtype=jnp.dtype(self.dtype), name=f"norm_{name}")(tokens.values)
             out.append(tokens.replace(values=masks.zeroed(values, tokens.mask)))
         return stream.joined(out)

@@ -47,6 +47,6 @@ class Directional(linen.Module):
             block = nn.CrossBlock(**plain.common(nn.CrossBlock, self), name=f"block_{i}_{way}")
             tokens = block(tokens, streams[source], train=train)
         dtype = jnp.dtype(self.dtype)
-        values = linen.LayerNorm(dtype=dtype, name=f"norm_{way}")(tokens.values)
+        values = nn.LayerNorm(dtype=dtype, name=f"norm_{way}")(tokens.values)
         values = linen.Dense(self.width, use_bias=False, dtype=dtype, name=f"join_{way}")(values)
         return masks.zeroed(values, nn.cross.hears(tokens, streams[source]))

@@ -43,7 +43,7 @@ class Experts(linen.Module):
 
     def _answer(self, name: str, tokens: Tokens, train: bool):
         dtype = jnp.dtype(self.dtype)
-        pooled = linen.LayerNorm(dtype=dtype, name=f"norm_{name}")(nn.pool.mean(tokens.values, tokens.mask))
+        pooled = nn.LayerNorm(dtype=dtype, name=f"norm_{name}")(nn.pool.mean(tokens.values, tokens.mask))
         pooled = linen.Dropout(self.dropout, deterministic=not train)(pooled)
         return linen.Dense(self.classes, dtype=dtype, name=f"project_{name}")(pooled)
 

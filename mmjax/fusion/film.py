@@ -38,13 +38,13 @@ class Film(linen.Module):
             rest = {other: part for other, part in own.items() if other != name}
             for i in range(self.depth):
                 tokens = tokens.replace(values=self._layer(f"{i}_{name}", tokens.values, rest, train))
-            values = linen.LayerNorm(dtype=jnp.dtype(self.dtype), name=f"norm_{name}")(tokens.values)
+            values = nn.LayerNorm(dtype=jnp.dtype(self.dtype), name=f"norm_{name}")(tokens.values)
             out.append(tokens.replace(values=masks.zeroed(values, tokens.mask)))
         return stream.joined(out)
 
     def _layer(self, place: str, values: jax.Array, rest: Mapping[str, Tokens], train: bool) -> jax.Array:
         dtype = jnp.dtype(self.dtype)
-        normed = linen.LayerNorm(use_bias=False, use_scale=False, dtype=dtype, name=f"norm_{place}")(values)
+        normed = nn.LayerNorm(bias=False, scale=False, dtype=dtype, name=f"norm_{place}")(values)
         if rest:
             summary = jnp.asarray(sum(nn.pool.mean(part.values, part.mask) for part in rest.values()))
             change = linen.Dense(2 * self.width, dtype=dtype, name=f"modulate_{place}")(linen.gelu(summary))

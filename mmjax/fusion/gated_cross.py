@@ -43,7 +43,7 @@ class GatedCross(linen.Module):
             context = stream.others(few, name)
             for i in range(self.depth):
                 tokens = self._layer(f"{i}_{name}", tokens, context, train)
-            values = linen.LayerNorm(dtype=jnp.dtype(self.dtype), name=f"norm_{name}")(tokens.values)
+            values = nn.LayerNorm(dtype=jnp.dtype(self.dtype), name=f"norm_{name}")(tokens.values)
             out.append(tokens.replace(values=masks.zeroed(values, tokens.mask)))
         return stream.joined(out)
 

@@ -1,6 +1,7 @@
 """Late fusion: every modality goes its own way to the end."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 from flax import linen
@@ -33,12 +34,12 @@ class Late(linen.Module):
     def __call__(self, streams: Mapping[str, Tokens], *, train: bool) -> Tokens:
         dtype = jnp.dtype(self.dtype)
         means = {name: self._pooled(streams[name]) for name in sorted(streams)}
-        total = sum(
+        total: Any = sum(
             linen.Dense(self.width, use_bias=False, dtype=dtype, name=f"project_{name}")(part.values)
             for name, part in means.items()
         )
         for i in range(self.depth):
-            normed = linen.LayerNorm(dtype=dtype, name=f"norm_{i}")(total)
+            normed = nn.LayerNorm(dtype=dtype, name=f"norm_{i}")(total)
             mlp = nn.Mlp(self.mlp, dropout=self.dropout, dtype=self.dtype, name=f"mlp_{i}")
             total += mlp(normed, train=train)
         return pooled.token(jnp.asarray(total), means, segments=self.segments)

@@ -55,7 +55,7 @@ class Towers(linen.Module):
         values = self._pooled(name, tokens).astype(dtype)
         for i, width in enumerate(self.hidden):
             values = linen.Dense(width, dtype=dtype, name=f"hidden_{name}_{i}")(values)
-            values = nn.gelu(linen.LayerNorm(dtype=dtype, name=f"norm_{name}_{i}")(values))
+            values = nn.gelu(nn.LayerNorm(dtype=dtype, name=f"norm_{name}_{i}")(values))
         if name not in self.bare:
             values = linen.Dense(self.width, self.bias, dtype=dtype, name=f"project_{name}")(values)
         elif values.shape[-1] != self.width:

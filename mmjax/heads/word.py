@@ -38,7 +38,7 @@ class Words(linen.Module):
         values = masks.zeroed(values, tokens.mask).astype(jnp.dtype(self.dtype))
         if self.hidden:
             values = nn.gelu(linen.Dense(values.shape[-1], dtype=values.dtype, name="dense")(values))
-            values = linen.LayerNorm(self.epsilon, dtype=values.dtype, name="norm")(values)
+            values = nn.LayerNorm(self.epsilon, dtype=values.dtype, name="norm")(values)
         kernel = self._tied(table, values.shape[-1]) if self.tied else self._own(values.shape[-1])
         if self.bias:
             each = self.param("bias", linen.initializers.zeros, (self.vocabulary,))

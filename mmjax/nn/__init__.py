@@ -7,6 +7,7 @@ from mmjax.nn import (
     cross,
     dot,
     embed,
+    feature,
     grid,
     kept,
     mel,
@@ -24,6 +25,7 @@ from mmjax.nn.block import Block
 from mmjax.nn.conformer import Conformer
 from mmjax.nn.convolution import Stem
 from mmjax.nn.cross import CrossBlock
+from mmjax.nn.feature import LayerNorm, RMSNorm
 from mmjax.nn.mixture import Mixture
 from mmjax.nn.mlp import Mlp
 from mmjax.nn.norm import BatchNorm, GroupNorm
@@ -41,9 +43,11 @@ __all__ = [
     "Conformer",
     "CrossBlock",
     "GroupNorm",
+    "LayerNorm",
     "Mixture",
     "Mlp",
     "Probe",
+    "RMSNorm",
     "Readout",
     "Recurrent",
     "Resampler",
@@ -56,6 +60,7 @@ __all__ = [
     "cross",
     "dot",
     "embed",
+    "feature",
     "gelu",
     "grid",
     "kept",

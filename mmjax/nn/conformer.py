@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from mmjax.core import Tokens, UserError, masks, plain
 from mmjax.nn.attention import Attention
 from mmjax.nn.block import stacked
+from mmjax.nn.feature import LayerNorm
 
 
 class Near(linen.Module):
@@ -31,7 +32,7 @@ class Near(linen.Module):
         values = linen.glu(linen.Dense(2 * width, dtype=dtype, name="gate")(values))
         depthwise = linen.Conv(width, (self.kernel,), feature_group_count=width, dtype=dtype, name="depthwise")
         values = depthwise(masks.zeroed(values, mask))
-        values = jax.nn.silu(linen.LayerNorm(self.epsilon, dtype=dtype, name="norm")(values))
+        values = jax.nn.silu(LayerNorm(self.epsilon, dtype=dtype, name="norm")(values))
         values = linen.Dense(width, dtype=dtype, name="mix")(values)
         return linen.Dropout(self.dropout, deterministic=not train)(values)
 
@@ -64,7 +65,7 @@ class Layer(linen.Module):
             return linen.Dropout(self.dropout, deterministic=not train)(values)
 
         def normed(name: str, values: Array) -> Array:
-            return linen.LayerNorm(self.epsilon, dtype=dtype, name=f"{name}_norm")(values)
+            return LayerNorm(self.epsilon, dtype=dtype, name=f"{name}_norm")(values)
 
         def half(name: str, values: Array) -> Array:
             hidden = linen.Dense(round(width * self.mlp), dtype=dtype, name=f"{name}_up")(normed(name, values))

@@ -35,7 +35,7 @@ def attention(
     seen = within(scores.shape[2], scores.shape[3], causal=causal, reach=reach)
     seen = seen if allowed is None else allowed if seen is None else allowed & seen
     scores = scores if seen is None else jnp.where(seen, scores, 0.7 * jnp.finfo(exact).min)
-    share = jax.nn.softmax(scores).astype(value.dtype).reshape(query.shape[:4] + scores.shape[3:])
+    share = _softmax(scores).astype(value.dtype).reshape(query.shape[:4] + scores.shape[3:])
     mixed = jnp.einsum("bgsqn,bgnh->bgsqh", share, value)
     return jnp.swapaxes(mixed.reshape(mixed.shape[0], -1, *mixed.shape[3:]), 1, 2)
 
@@ -49,3 +49,15 @@ def within(
     ahead = jnp.arange(keys) - jnp.arange(queries)[:, None]
     seen = ahead <= 0 if causal else jnp.ones(ahead.shape, bool)
     return seen if reach is None else seen & (ahead >= -reach[0]) & (ahead <= reach[1])
+
+
+@jax.custom_jvp
+def _softmax(scores: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """Over the last axis; its gradient keeps what comes out alone, which otherwise is one of three such arrays."""
+    return jax.nn.softmax(scores)
+
+
+@_softmax.defjvp
+def _softmax_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    share, (change,) = _softmax(*primals), tangents
+    return share, share * (change - jnp.sum(share * change, axis=-1, keepdims=True))

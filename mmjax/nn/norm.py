@@ -8,6 +8,7 @@ from flax import linen
 from jaxtyping import Array, Bool, Float
 
 from mmjax.core import UserError, masks
+from mmjax.nn import feature
 
 
 class BatchNorm(linen.Module):
@@ -88,14 +89,14 @@ def standardised(values: Float[Array, "b n d"], mask: Bool[Array, "b n"], *, eps
     return masks.zeroed((inputs - mean) * jax.lax.rsqrt(variance + epsilon), mask)
 
 
-def features(kind: str, *, epsilon: float, dtype: str, name: str) -> linen.LayerNorm | linen.RMSNorm:
+def features(kind: str, *, epsilon: float, dtype: str, name: str) -> feature.LayerNorm | feature.RMSNorm:
     """A norm over each token's own features: "layer", or "rms", which leaves out mean and bias.
 
     Ba et al., 2016 (https://arxiv.org/abs/1607.06450); Zhang & Sennrich, 2019 (https://arxiv.org/abs/1910.07467).
     """
     if kind not in ("layer", "rms"):
         raise UserError(f"norm is {kind!r}; it can be 'layer' or 'rms'")
-    norm = linen.LayerNorm if kind == "layer" else linen.RMSNorm
+    norm = feature.LayerNorm if kind == "layer" else feature.RMSNorm
     return norm(epsilon, dtype=jnp.dtype(dtype), name=name)
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool
 from mmjax.core import Tokens, masks, plain
 from mmjax.nn.attention import Attention
 from mmjax.nn.cross import CrossBlock
+from mmjax.nn.feature import LayerNorm
 
 
 def asked(module: Any, context: Tokens, here: Bool[Array, " b"], *, train: bool) -> Tokens:
@@ -25,11 +26,11 @@ def asked(module: Any, context: Tokens, here: Bool[Array, " b"], *, train: bool)
     mask = jnp.broadcast_to(here[:, None], (len(here), module.queries))
     tokens = Tokens(jnp.broadcast_to(start, (len(here), *start.shape)), mask)
     for i in range(module.depth):
-        among = linen.LayerNorm(dtype=dtype, name=f"norm_{i}")(tokens.values)
+        among = LayerNorm(dtype=dtype, name=f"norm_{i}")(tokens.values)
         among = Attention(module.heads, dtype=module.dtype, name=f"attention_{i}")(among)
         among = linen.Dropout(module.dropout, deterministic=not train)(among)
         block = CrossBlock(**plain.common(CrossBlock, module), name=f"block_{i}")
         tokens = tokens.replace(values=tokens.values + among)
         tokens = block(tokens, context if i % module.every == 0 else None, train=train)
-    values = linen.LayerNorm(dtype=dtype, name="norm")(tokens.values)
+    values = LayerNorm(dtype=dtype, name="norm")(tokens.values)
     return tokens.replace(values=masks.zeroed(values, mask))

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 from mmjax.core import Tokens
 from mmjax.nn import pool
+from mmjax.nn.feature import LayerNorm
 
 
 class Readout(linen.Module):
@@ -26,6 +27,6 @@ class Readout(linen.Module):
         values = jax.lax.stop_gradient(tokens.values) if self.apart else tokens.values
         tokens = tokens.replace(values=values.astype(jnp.float32))
         pooled = pool.means(tokens, segments=self.segments).values
-        pooled = linen.LayerNorm(name="norm")(pooled if self.segments else pooled[:, 0])
+        pooled = LayerNorm(name="norm")(pooled if self.segments else pooled[:, 0])
         pooled = linen.Dropout(self.dropout, deterministic=not train)(pooled)
         return linen.Dense(self.outputs, name="project")(pooled)

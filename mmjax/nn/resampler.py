@@ -5,6 +5,7 @@ from flax import linen
 
 from mmjax.core import Tokens, UserError, masks, plain
 from mmjax.nn.cross import CrossBlock
+from mmjax.nn.feature import LayerNorm
 
 
 class Resampler(linen.Module):
@@ -40,5 +41,5 @@ class Resampler(linen.Module):
                 jnp.concatenate([tokens.mask, here], axis=1),
             )
             out = CrossBlock(**plain.common(CrossBlock, self), name=f"block_{i}")(out, seen, train=train)
-        values = linen.LayerNorm(dtype=dtype, name="norm")(out.values)
+        values = LayerNorm(dtype=dtype, name="norm")(out.values)
         return Tokens(masks.zeroed(values, here), here)

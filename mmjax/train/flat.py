@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mmjax.core import UserError
-from mmjax.train import sharding
+from mmjax.train import compiled, sharding
 
 
 class Vectors(flax.struct.PyTreeNode):
@@ -37,7 +37,7 @@ class Flat:
             return self._laid(state), metrics
 
         batches = sharding.batch_sharding(mesh)
-        self.step = jax.jit(step, donate_argnums=0, in_shardings=(whole, batches), out_shardings=whole)
+        self.step = compiled.jit(step, mesh, donate_argnums=0, in_shardings=(whole, batches), out_shardings=whole)
         self.laid = jax.jit(self._laid, out_shardings=whole)
         self.cut = jax.jit(self._cut, out_shardings=shardings)
 

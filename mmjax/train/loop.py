@@ -143,12 +143,12 @@ class _Loop:
     def _begun(self) -> state.TrainState:
         """The state at step 0: a function of the experiment alone, and of the run that it begins from."""
         own: dict[str, Any] = {"out_shardings": self.p.shardings}
-        begun = compiled.once(self.p.init, self.p.mesh, **own)(jax.random.key(self.run_.seed))
+        begun = compiled.jit(self.p.init, self.p.mesh, **own)(jax.random.key(self.run_.seed))
         if self.p.taken is None:
             return begun
         given = opened(self.p.experiment.init_from).weights(self.p.mesh)["params"]
         taken, optimizer = self.p.taken, self.p.optimizer
-        return compiled.once(lambda b, g: taken.put(b, g, optimizer), self.p.mesh, **own)(begun, given)
+        return compiled.jit(lambda b, g: taken.put(b, g, optimizer), self.p.mesh, **own)(begun, given)
 
     def _step(self, step: int, now: Any, batches: Any) -> Any:
         with self.ledger.spent("data"):

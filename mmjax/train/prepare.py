@@ -17,6 +17,7 @@ from mmjax.train import (
     across,
     activation,
     audit,
+    compiled,
     flat,
     folder,
     frozen,
@@ -108,12 +109,12 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
         still=experiment.optim.frozen,
     )
     function = pixel.scaled(function, schema)
-    compiled = _compiled(function, shardings, mesh)
+    stepping = _compiled(function, shardings, mesh)
     evaluations = {name: _evaluation(experiment, model, e, schema, mesh) for name, e in experiment.evaluators.items()}
     for name, evaluation in evaluations.items():
         _measures(name, evaluation, schema, example, outputs, forward=forward)
     fixed = experiment, schema, examples, mesh, optimizer, init, shapes, shardings
-    return Prepared(*fixed, function, compiled, evaluations, notes, taken)
+    return Prepared(*fixed, function, stepping, evaluations, notes, taken)
 
 
 def _balances(experiment: Experiment, params: Any) -> None:
@@ -125,7 +126,7 @@ def _balances(experiment: Experiment, params: Any) -> None:
 
 def _compiled(function: step.Step, shardings: Any, mesh: jax.sharding.Mesh) -> Any:
     given, told = (shardings, sharding.batch_sharding(mesh)), (shardings, sharding.replicated(mesh))
-    return jax.jit(function, donate_argnums=0, in_shardings=given, out_shardings=told)
+    return compiled.jit(function, mesh, donate_argnums=0, in_shardings=given, out_shardings=told)
 
 
 def blank(experiment: Experiment, schema: Any) -> Batch:

@@ -116,7 +116,7 @@ class _Single:
     def __init__(self, p: Prepared):
         begun = time.monotonic()
         self._p = p
-        self._init = compiled.once(p.init, p.mesh, out_shardings=p.shardings)
+        self._init = compiled.jit(p.init, p.mesh, out_shardings=p.shardings)
         self.step = p.step.lower(p.shapes, p.schema.example(p.experiment.data.batch)).compile()
         self.compiling = time.monotonic() - begun
 
@@ -138,9 +138,10 @@ class _Together:
             jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), tree)
             for tree in (p.shapes, p.schema.example(p.experiment.data.batch))
         )
-        self._init = compiled.once(jax.vmap(p.init), p.mesh, out_shardings=places)
-        step = jax.jit(
+        self._init = compiled.jit(jax.vmap(p.init), p.mesh, out_shardings=places)
+        step = compiled.jit(
             jax.vmap(p.function),
+            p.mesh,
             donate_argnums=0,
             in_shardings=(places, sharding.stacked(sharding.batch_sharding(p.mesh))),
             out_shardings=(places, sharding.replicated(p.mesh)),

@@ -65,7 +65,7 @@ class CoCa(linen.Module):
         self.upper_trunk = nn.Trunk(**above)
         self.project = linen.Dense(self.width, dtype=dtype)
         self.attention = nn.Attention(self.heads, dtype=self.dtype)
-        self.norm = linen.LayerNorm(dtype=dtype)
+        self.norm = nn.LayerNorm(dtype=dtype)
         self.towers = Towers(self.space, pool={self.seen: "attention"}, heads=self.heads, dtype=self.dtype)
         self.scale = Temperature()
         if self.match:

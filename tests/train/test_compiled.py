@@ -1,4 +1,4 @@
-"""What runs once is compiled quickly, on processors alone, and gives the same numbers."""
+"""Programs of a run are compiled quickly, on processors alone, whatever the compiler, to the same numbers."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from mmjax.train import Mesh, compiled
 
 
 def told(monkeypatch, flags):
-    """What jax is told of a program that runs once."""
+    """What jax is told of a program."""
     heard = []
 
     def jit(function, *, compiler_options=None, **how):
@@ -18,7 +18,7 @@ def told(monkeypatch, flags):
 
     monkeypatch.setenv("XLA_FLAGS", flags)
     monkeypatch.setattr(jax, "jit", jit)
-    compiled.once(jnp.sin, Mesh().build(jax.devices()[:1]))
+    compiled.jit(jnp.sin, Mesh().build(jax.devices()[:1]))
     return heard
 
 
@@ -34,5 +34,5 @@ def test_whoever_set_the_level_has_decided(monkeypatch):
 def test_every_version_of_the_compiler_knows_the_option(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     mesh = Mesh().build(jax.devices()[:1])
-    draw = compiled.once(lambda key: jax.random.normal(key, (9,)), mesh)
+    draw = compiled.jit(lambda key: jax.random.normal(key, (9,)), mesh)
     np.testing.assert_allclose(draw(jax.random.key(0)), jax.random.normal(jax.random.key(0), (9,)), rtol=1e-6)

@@ -61,8 +61,9 @@ class Experiment:
     keeps modalities in balance, as ``Modulation`` and ``Pareto`` do; None for nothing. lora: large kernels
     learn through small ones; None for as they are. rollout: what makes a step's rows of the data's with the
     weights as they are, as ``generate.Rollout`` answers prompts; None for rows as they are. init_from: the folder
-    of a run whose parameters this one begins with, as far as they fit (``train.start``); which do, it tells.
-    init_only: regular expressions, one of which has to be found in a parameter's path for that; none: all that fit.
+    of a run whose parameters this one begins with, and what its norms have seen, as far as they fit (``train.start``);
+    it tells of each tensor whether it does. init_only: regular expressions, one of which has to be found in a
+    parameter's path for that; none: all that fit.
     views: what a step sees in place of the data's rows, made on the devices, as ``views.Several`` makes two of each;
     None for the rows as they are; those of evaluation are its evaluator's.
     """

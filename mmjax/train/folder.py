@@ -114,12 +114,12 @@ class Folder:
         return state.weights(restored, experiment.lora)
 
     def shapes(self) -> Any:
-        """Shapes of the parameters that ``weights`` has. Raises UserError where nothing was trained."""
+        """Shapes of what ``weights`` gives. Raises UserError where nothing was trained."""
         experiment = self.experiment()
         if not self.step():
             raise UserError(f"{self.path} has no checkpoint yet; train it first")
         shapes = self._shapes(experiment)
-        return jax.eval_shape(lambda tree: state.weights(tree, experiment.lora), shapes)["params"]
+        return jax.eval_shape(lambda tree: state.weights(tree, experiment.lora), shapes)
 
     def matches(self, experiment: Experiment) -> None:
         """Raises UserError where ``experiment`` is not the one that was begun here, or ends before what is done."""

@@ -146,7 +146,7 @@ class _Loop:
         begun = compiled.jit(self.p.init, self.p.mesh, **own)(jax.random.key(self.run_.seed))
         if self.p.taken is None:
             return begun
-        given = opened(self.p.experiment.init_from).weights(self.p.mesh)["params"]
+        given = opened(self.p.experiment.init_from).weights(self.p.mesh)
         taken, optimizer = self.p.taken, self.p.optimizer
         return compiled.jit(lambda b, g: taken.put(b, g, optimizer), self.p.mesh, **own)(begun, given)
 

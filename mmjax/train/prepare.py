@@ -96,7 +96,7 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     shardings = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
     if experiment.run.flat:
         flat.check(shardings)
-    taken = _taken(experiment, shapes.params)
+    taken = _taken(experiment, variables)
     notes = [*(taken.notes if taken else ()), *audit.notes(shapes, shardings, mesh, model)]
     function = step.make_step(
         model,
@@ -135,13 +135,13 @@ def blank(experiment: Experiment, schema: Any) -> Batch:
     return example if experiment.rollout is None else experiment.rollout.example(example)
 
 
-def _taken(experiment: Experiment, params: Any) -> start.Taken | None:
-    """What the run that an experiment begins from gives to these parameters."""
+def _taken(experiment: Experiment, variables: Any) -> start.Taken | None:
+    """What the run that an experiment begins from gives to these variables."""
     name, only = experiment.init_from, experiment.init_only
     frozen.regular(only, of="init_only")
     if only and not name:
         raise UserError(f"init_only={only} is of what init_from names, which is nothing")
-    return start.match(params, folder.there(name, of="init_from").shapes(), name, only) if name else None
+    return start.match(variables, folder.there(name, of="init_from").shapes(), name, only) if name else None
 
 
 def fitted(experiment: Experiment) -> Any:

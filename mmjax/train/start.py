@@ -15,10 +15,10 @@ from mmjax.train.state import TrainState
 
 @dataclass(frozen=True)
 class Taken:
-    """where: another run's folder. taken: its path of each parameter that begins with what it learned, by own path.
+    """where: another run's folder. taken: its path of each tensor that begins with what it learned, by own path.
 
-    new: parameters that begin anew, each with its shape where the other run has it in another one, else "". left: what
-    that run has besides.
+    new: tensors that begin anew, each with its shape where the other run has it in another one, else "". left: what
+    that run has besides. Running statistics stand behind the name of their collection, as ``batch_stats/...``.
     """
 
     where: str
@@ -32,29 +32,49 @@ class Taken:
         lines = [f"init_from {self.where}: {len(self.taken)} tensors taken, {len(self.new)} new, {len(self.left)} left"]
         lines += [f"  new: {path}{shapes}" for path, shapes in self.new.items()]
         lines += [f"  left: {path}" for path in self.left]
-        moved = [(own, other) for own, other in self.taken.items() if own != other]
-        return lines + [f"  taken: {own} from {other}" for own, other in moved]
+        moved = {own: "" if own == other else f" from {other}" for own, other in self.taken.items()}
+        return lines + [f"  taken: {own}{other}" for own, other in moved.items()]
 
     def put(self, begun: TrainState, given: Any, optimizer: optax.GradientTransformation) -> TrainState:
-        """The state at step 0 with these parameters; what is new stays as it began."""
-        old = trees.flatten(given)
+        """The state at step 0 with these variables, as ``Folder.weights`` gives them; what is new stays as it began."""
+        old = _named(given)
 
         def own(path: str, leaf: Any) -> Any:
             return jnp.asarray(old[self.taken[path]], leaf.dtype) if path in self.taken else leaf
 
-        params = trees.map_paths(own, begun.params)
-        return begun.replace(params=params, opt_state=optimizer.init(params))
+        params, variables = (trees.map_paths(own, tree) for tree in (begun.params, begun.variables))
+        return begun.replace(params=params, variables=variables, opt_state=optimizer.init(params))
 
 
-def match(params: Any, given: Any, where: str, only: Sequence[str] = ()) -> Taken:
-    """What of ``given`` the parameters begin with: shapes of both, by path. Raises UserError where nothing fits.
+def match(variables: Any, given: Any, where: str, only: Sequence[str] = ()) -> Taken:
+    """What of ``given`` the variables begin with: shapes of both. Raises UserError where no parameter fits.
 
     A path fits the same path; else one that is the other's end, as where a decoder has become a part of something, or
-    a part has been taken out. The shapes must be equal. only: regular expressions; a parameter in whose path none is
-    found begins anew.
+    a part has been taken out. The shapes must be equal. only: regular expressions; a tensor in whose path none is
+    found begins anew. What norms have seen goes with their parameters, by the same rules.
     """
-    frozen.named(only, params, of="init_only")
-    own, old = trees.flatten(params), trees.flatten(given)
+    frozen.named(only, variables["params"], of="init_only")
+    taken = _fitting(variables["params"], given["params"], only)
+    if not taken:
+        some = ", ".join(sorted(trees.flatten(given["params"]))[:3])
+        raise UserError(f"init_from: no tensor of {where} fits the model; it has {some}, ...")
+    for name in sorted((variables.keys() & given.keys()) - {"params"}):
+        fits = _fitting(variables[name], given[name], only)
+        taken |= {f"{name}/{path}": f"{name}/{other}" for path, other in fits.items()}
+    own, old = _named(variables), _named(given)
+    new = {path: _reshaped(leaf, old.get(path)) for path, leaf in own.items() if path not in taken}
+    return Taken(where, taken, new, tuple(path for path in old if path not in taken.values()))
+
+
+def _named(variables: Any) -> dict[str, Any]:
+    """Leaves by path: of parameters as it is, of other collections behind their name."""
+    rest = {name: tree for name, tree in variables.items() if name != "params"}
+    return trees.flatten(variables["params"]) | trees.flatten(rest)
+
+
+def _fitting(tree: Any, given: Any, only: Sequence[str]) -> dict[str, str]:
+    """The path that each leaf of a tree fits in the other."""
+    own, old = trees.flatten(tree), trees.flatten(given)
     taken: dict[str, str] = {}
     for path, leaf in own.items():
         if only and not any(re.search(pattern, path) for pattern in only):
@@ -64,14 +84,11 @@ def match(params: Any, given: Any, where: str, only: Sequence[str] = ()) -> Take
         exact = fits[:1] if fits[:1] == [path] else fits
         if len(exact) == 1:
             taken[path] = exact[0]
-    if not taken:
-        raise UserError(f"init_from: no tensor of {where} fits the model; it has {', '.join(sorted(old)[:3])}, ...")
-    new = {path: _reshaped(leaf, old.get(path)) for path, leaf in own.items() if path not in taken}
-    return Taken(where, taken, new, tuple(path for path in old if path not in taken.values()))
+    return taken
 
 
 def _reshaped(leaf: Any, other: Any) -> str:
-    """What differs, where both have the parameter."""
+    """What differs, where both have the tensor."""
     if other is None or leaf.shape == other.shape:
         return ""
     return f" of shape {tuple(leaf.shape)}, which is {tuple(other.shape)} there"

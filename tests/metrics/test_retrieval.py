@@ -5,6 +5,7 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier
 
 from mmjax import metrics
@@ -83,6 +84,30 @@ def test_probes_learn_from_the_reference_rows(name):
         model = KNeighborsClassifier(5, metric="cosine").fit(known.scores[:, 0], known.targets)
         wanted = np.mean(model.predict(asked.scores[:, 0]) == asked.targets)
         assert found["accuracy"]["value"] == pytest.approx(wanted, abs=0.03)  # ties are broken otherwise
+
+
+def test_few_shots_are_scikit_learns_ridge():
+    known, asked = RNG.normal(size=(ROWS, WIDTH)), RNG.normal(size=(7, WIDTH))
+    learner = metrics.FewShot(shots=5, decay=0.3, draws=2)
+    rng, expected = np.random.default_rng(learner.seed), np.zeros((7, 3))
+    for _ in range(2):
+        order = rng.permutation(ROWS)
+        rows = np.concatenate([[i for i in order if LABELS[i] == k][:5] for k in range(3)])
+        inputs = known[rows]
+        decay = 0.3 * np.square(inputs - inputs.mean(axis=0)).sum(axis=1).mean()
+        expected += Ridge(alpha=decay).fit(inputs, np.eye(3)[LABELS[rows]]).predict(asked) / 2
+    np.testing.assert_allclose(learner(known, LABELS, asked, 3), expected, rtol=1e-9)
+
+
+def test_prompts_of_a_class_are_one_vector():
+    """CLIP's ensemble: each prompt of length 1, then their mean of length 1, then the cosine."""
+    prompts, asked = RNG.normal(size=(ROWS, WIDTH)) * RNG.uniform(0.1, 9, (ROWS, 1)), RNG.normal(size=(7, WIDTH))
+    found = metrics.Prototypes(scale=100.0)(prompts, LABELS, asked, 4)
+    for k in range(3):
+        mean = np.mean([one / np.linalg.norm(one) for one, label in zip(prompts, LABELS, strict=True) if label == k], 0)
+        cosine = asked @ mean / np.linalg.norm(mean) / np.linalg.norm(asked, axis=1)
+        np.testing.assert_allclose(found[:, k], 100 * cosine, rtol=1e-9)
+    assert np.all(found[:, 3] == -1e3)  # a class without prompts
 
 
 def test_a_probe_of_no_stream_is_of_what_is_fused():

@@ -66,12 +66,14 @@ def test_equals_the_dense_formula_in_float64(name, chunk):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9), grads, wanted)
 
 
+@pytest.mark.parametrize("axes", [{"data": 8}, {"data": 2, "fsdp": 2, "tensor": 2}], ids=["eight", "four"])
 @pytest.mark.parametrize("name", KINDS)
-def test_eight_devices_are_as_one(name):
+def test_eight_devices_are_as_one(name, axes):
     objective = objectives.Contrastive(**KINDS[name], chunk=1)
     given = VALUES.astype(np.float32), SHARPNESS.astype(np.float32)
-    mesh = Mesh(data=2, fsdp=2, tensor=2).build()
+    mesh = Mesh(**axes).build()
     ring = across.spread(objective, mesh)
+    assert ring.ring.parts == 8 // axes.get("tensor", 1)
 
     def step(v, s):
         return jax.value_and_grad(lambda v, s: loss(ring, v, s), argnums=(0, 1))(v, s)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mmjax
-from mmjax import datasets, decoders, fields, objectives
+from mmjax import datasets, decoders, encoders, fields, fusion, objectives
 from mmjax.core import UserError, trees
 from mmjax.train import Experiment, Optim, Run
 from mmjax.train.prepare import prepare
@@ -59,6 +59,29 @@ def test_what_does_not_fit_is_left(first, tmp_path):
     other = FIRST.model.clone(width=16)
     with pytest.raises(UserError, match=r"no tensor of .* fits the model"):
         prepare(dataclasses.replace(second, model=other))
+
+
+def test_what_norms_have_seen_is_taken_with_their_parameters(tiny, tmp_path):
+    model = tiny().model.clone(
+        encoders={"image": encoders.ResNet(channels=4, stages=(1,), bottleneck=False, small=True)}, fusion=fusion.Late()
+    )
+    one = dataclasses.replace(tiny(run={"steps": 2}, optim={"average": 0.0}), model=model, evaluators={})
+    seen = mmjax.train(one, workdir=tmp_path / "one", quiet=True).weights
+    second = dataclasses.replace(
+        one, optim=dataclasses.replace(one.optim, frozen=("^encoders_",)), init_from=str(tmp_path / "one")
+    )
+    paths = [*trees.flatten(seen["params"]), *(f"batch_stats/{path}" for path in trees.flatten(seen["batch_stats"]))]
+    notes = prepare(second).notes
+    assert notes[0].endswith(f": {len(paths)} tensors taken, 0 new, 0 left")
+    assert notes[1 : len(paths) + 1] == [f"  taken: {path}" for path in paths]  # tensor by tensor
+    kept = mmjax.train(second, quiet=True).weights["batch_stats"]
+    jax.tree.map(np.testing.assert_array_equal, kept, seen["batch_stats"])
+    assert all(np.any(leaf != (path.endswith("var"))) for path, leaf in trees.flatten(kept).items())
+    some = dataclasses.replace(second, init_only=("^encoders_image/norm/",))
+    told = prepare(some).notes
+    assert sum(line.startswith("  taken: batch_stats/") for line in told) < sum(
+        "batch_stats/" in path for path in paths
+    )
 
 
 def test_a_part_of_the_tree_is_taken_alone(first):

@@ -137,7 +137,7 @@ def test_an_encoder_that_pools_takes_every_tensor():
     own = Multimodal({"x": films(pooled=True)}, fusion.Late(width=8), {"label": heads.Classify(3)})
     params = jax.eval_shape(lambda: own.init(KEY, {"x": FILMS}, train=False))["params"]
     encoder = {path for path in trees.flatten(params) if path.startswith("encoders_x")}
-    assert encoder and encoder <= set(start.match(params, learned, "mae").taken)
+    assert encoder and encoder <= set(start.match({"params": params}, {"params": learned}, "mae").taken)
 
 
 def test_guessing_a_light_that_comes_and_goes_is_learned():

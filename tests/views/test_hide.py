@@ -113,7 +113,7 @@ def test_a_classifier_takes_every_tensor_of_the_encoder():
     learned = hidden(alone(), views.Hide({"image": views.Patches(2)}), {"image": PICTURES})[0]["params"]
     own = Multimodal({"image": image()}, fusion.Late(width=8), {"label": heads.Classify(3)})
     params = own.init(KEY, {"image": PICTURES}, train=False)["params"]
-    taken = start.match(params, learned, "mae").taken
+    taken = start.match({"params": params}, {"params": learned}, "mae").taken
     encoder = {path for path in trees.flatten(params) if path.startswith("encoders_image")}
     assert encoder and encoder <= set(taken)
 

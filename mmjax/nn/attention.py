@@ -60,6 +60,7 @@ class Attention(linen.Module):
 
         def split(name: str, inputs: Array, heads: int, bias: bool = True) -> Array:
             fields = {"kernel_init": start.kernel(self.stddev), "dtype": jnp.dtype(self.dtype), "name": name}
+            fields["dot_general_cls"] = lambda: dot.flat
             return linen.DenseGeneral((heads, size), use_bias=bias and self.bias, **fields)(inputs)
 
         query, key = split("query", values, self.heads), split("key", context, kv_heads, self.key_bias)

@@ -5,14 +5,16 @@ kind    devices       what fits
 ======  ============  ================================================================================================
 plain   all           everything
 cudnn   NVIDIA GPUs   half precision, heads of a multiple of 8 features up to 128, a band that looks back alone
-splash  TPUs          tokens that look at themselves, a multiple of 128 a row; masks and segments, but no biases.
-                      Whatever the mask leaves out as a whole is not computed, and no scores are kept.
+splash  TPUs          tokens that look at themselves, 64 a row or more; masks and segments, but no biases. A row is
+                      filled up to a multiple of 128 with tokens that take no part. Whatever the mask leaves out as a
+                      whole is not computed, and no scores are kept.
 ======  ============  ================================================================================================
 
 Which is faster depends on shapes and devices: ``python -m tools.attention`` measures them. ``mmjax.flops`` cannot see
 into a kernel, so utilisation (MFU) leaves out what one does.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -24,6 +26,7 @@ from mmjax.train.sharding import ROWS, AnyMesh, rows
 
 PLATFORMS = {"plain": "", "cudnn": "gpu", "splash": "tpu"}
 _TILE = 128
+_MADE = "splash"  # what the kernel gave
 
 
 def check(kind: str, mesh: AnyMesh) -> None:
@@ -53,8 +56,7 @@ def attend(
         allowed = masks.dense(allowed)
         how = {"is_causal": causal, "local_window_size": reach, "implementation": "cudnn"}
         return jax.nn.dot_product_attention(query, key, value, bias, allowed, **how)
-    among = allowed is None or isinstance(allowed, masks.Among)
-    if kind == "splash" and among and bias is None and query.shape[1] == key.shape[1] and not query.shape[1] % _TILE:
+    if kind == "splash" and bias is None and _suits_splash(query, key, allowed):
         numbers = jnp.ones(query.shape[:2], jnp.int32) if allowed is None else allowed.numbers()
         local = splash(query.shape[1], causal=causal, reach=reach)
         batch = ROWS if query.shape[0] % rows(mesh) == 0 else None
@@ -68,25 +70,52 @@ def attend(
 
 
 def splash(length: int, *, causal: bool, reach: tuple[int, int] | None, interpret: bool = False) -> Any:
-    """``(query, key, value, numbers) -> mixed``; tokens (b n) look at those of their own number."""
+    """``(query, key, value, numbers) -> mixed``; tokens (b n) look at those of their own number.
+
+    What fills a row up to whole tiles has number 0, as padding has. The backward pass finds what it was given as it
+    was, and what the kernel made: filled up, and with a head's features last, a TPU would hold twice as much.
+    """
     from jax.experimental.pallas.ops.tpu import splash_attention as room  # slow to import, and for TPUs alone
 
-    tile = next(size for size in (512, 256, _TILE) if length % size == 0)
+    whole, filled = length + -length % _TILE, -length % _TILE
+    tile = next(size for size in (512, 256, _TILE) if whole % size == 0)
     names = ("q", "kv", "kv_compute", "q_dkv", "kv_dkv", "kv_dkv_compute", "q_dq", "kv_dq")
     sizes = room.BlockSizes(**{f"block_{name}": tile for name in names})  # pyright: ignore[reportArgumentType]
-    mask: Any = room.CausalMask((length, length)) if causal else room.FullMask((length, length))
+    mask: Any = room.CausalMask((whole, whole)) if causal else room.FullMask((whole, whole))
     if reach is not None:
-        mask = room.LocalMask((length, length), (reach[0], 0 if causal else reach[1]), 0)
+        mask = room.LocalMask((whole, whole), (reach[0], 0 if causal else reach[1]), 0)
+
+    def filling(part: Any, heads: int) -> Any:
+        part = jnp.swapaxes(part.reshape(*part.shape[:2], heads, -1), 1, 2)
+        return jnp.pad(part, ((0, 0), (0, 0), (0, filled), (0, 0)))
 
     def local(query: Any, key: Any, value: Any, numbers: Any) -> Any:
-        heads = room.MultiHeadMask([mask] * query.shape[2])
-        kernel = room.make_splash_mha(heads, block_sizes=sizes, head_shards=1, q_seq_shards=1, interpret=interpret)
-        query = query * query.shape[-1] ** -0.5
-        query, key, value = (jnp.swapaxes(part, 1, 2) for part in (query, key, value))
-        mixed: Any = jax.vmap(kernel)(query, key, value, room.SegmentIds(numbers, numbers))
-        return jnp.swapaxes(mixed, 1, 2).astype(query.dtype)
+        shape, shared = query.shape, key.shape[2]
+        kernel = room.make_splash_mha(
+            room.MultiHeadMask([mask] * shape[2]),
+            block_sizes=sizes,
+            head_shards=1,
+            q_seq_shards=1,
+            interpret=interpret,
+            residual_checkpoint_name=_MADE,
+        )
+
+        @functools.partial(jax.checkpoint, policy=jax.checkpoint_policies.save_only_these_names(_MADE))
+        def mixed(query: Any, key: Any, value: Any) -> Any:
+            query = filling(query * shape[3] ** -0.5, shape[2])
+            segments = room.SegmentIds(*[jnp.pad(numbers, ((0, 0), (0, filled)))] * 2)
+            out: Any = jax.vmap(kernel)(query, filling(key, shared), filling(value, shared), segments)
+            return jnp.swapaxes(out[:, :, :length], 1, 2).astype(query.dtype)
+
+        return mixed(*(part.reshape(*part.shape[:2], -1) for part in (query, key, value)))
 
     return local
+
+
+def _suits_splash(query: jax.Array, key: jax.Array, allowed: Any) -> bool:
+    """Whether tokens look at themselves, and at most half of what is computed is filling."""
+    among = allowed is None or isinstance(allowed, masks.Among)
+    return among and query.shape[1] == key.shape[1] and query.shape[1] >= _TILE // 2
 
 
 def _suits_cudnn(query: jax.Array, causal: bool, reach: tuple[int, int] | None) -> bool:

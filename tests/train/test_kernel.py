@@ -16,27 +16,41 @@ NUMBERS = jnp.asarray(np.repeat([1, 2, 0], [60, 50, 18])[None], jnp.int32)
 REAL = np.asarray(NUMBERS[0] > 0)
 
 
-def drawn(groups):
+def drawn(groups, length=128):
     rng = np.random.default_rng(1)
     heads = 2, groups, groups
-    return tuple(jnp.asarray(rng.normal(size=(1, 128, count, 64)), jnp.float32) for count in heads)
+    return tuple(jnp.asarray(rng.normal(size=(1, length, count, 64)), jnp.float32) for count in heads)
 
 
+@pytest.mark.parametrize("length", [128, 117, 300])
 @pytest.mark.parametrize(
     ("groups", "fields"), [(2, {"causal": False, "reach": None}), (1, {"causal": True, "reach": (40, 0)})]
 )
-def test_splash_gives_what_the_plain_way_gives(groups, fields):
-    allowed, given = masks.dense(masks.Among(NUMBERS > 0, NUMBERS)), drawn(groups)
-    weights = jnp.asarray(np.random.default_rng(2).normal(size=(1, 128, 2, 64)) * REAL[:, None, None], jnp.float32)
-    splash = kernel.splash(128, interpret=True, **fields)
+def test_splash_gives_what_the_plain_way_gives(groups, fields, length):
+    """Rows of no whole tile are filled up; what the backward pass finds is no larger for it than what was made."""
+    numbers = jnp.asarray(np.resize(NUMBERS[0], length)[None])
+    real = np.asarray(numbers[0] > 0)
+    allowed, given = masks.dense(masks.Among(numbers > 0, numbers)), drawn(groups, length)
+    weights = jnp.asarray(np.random.default_rng(2).normal(size=(1, length, 2, 64)) * real[:, None, None], jnp.float32)
+    splash = kernel.splash(length, interpret=True, **fields)
 
     def both(how):
         out, back = jax.vjp(how, *given)
-        return out[:, REAL], back(weights)
+        return out[:, real], back(weights)
 
-    ours = jax.jit(lambda: both(lambda *parts: splash(*parts, NUMBERS)))()
+    ours = jax.jit(lambda: both(lambda *parts: splash(*parts, numbers)))()
     plain = jax.jit(lambda: both(lambda *parts: dot.attention(*parts, None, allowed, **fields)))()
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), ours, plain)
+
+
+def test_what_splash_keeps_is_not_filled_up():
+    given = drawn(2, 130)
+    splash = kernel.splash(130, causal=False, reach=None, interpret=True)
+    numbers = jnp.ones((1, 130), jnp.int32)
+    kept = jax.eval_shape(lambda *parts: jax.vjp(lambda *own: splash(*own, numbers), *parts)[1], *given)
+    shapes = [leaf.shape for leaf in jax.tree.leaves(kept)]
+    assert shapes.count((1, 130, 128)) == 3  # queries, keys, values
+    assert shapes.count((1, 2, 256, 64)) == 1  # what the kernel made of them
 
 
 def test_packed_documents_do_not_leak_through_splash():
@@ -56,9 +70,9 @@ def test_a_kernel_is_for_its_makers_devices():
             kernel.check(kind, Mesh().build())
 
 
-@pytest.mark.parametrize(("rows", "length", "heads"), [(2, 128, 2), (8, 96, 2)])
+@pytest.mark.parametrize(("rows", "length", "heads"), [(2, 128, 2), (8, 96, 2), (8, 60, 2)])
 def test_where_none_fits_the_plain_way_is_taken(monkeypatch, rows, length, heads):
-    """96 tokens are no whole tile; on two rows of eight devices the kernel is asked, once for each layer."""
+    """60 tokens would be more than half filling; on two rows of eight devices it is asked, once for each layer."""
     asked = []
 
     def splash(length, **fields):
@@ -73,4 +87,4 @@ def test_where_none_fits_the_plain_way_is_taken(monkeypatch, rows, length, heads
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), tokens, train=False))
     placed = Placed(model, settings.build(), settings)
     jax.eval_shape(lambda v: placed.apply(v, tokens, train=False), variables)
-    assert asked == ([128, 128] if length == 128 else [])
+    assert asked == ([length, length] if length > 64 else [])

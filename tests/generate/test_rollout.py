@@ -23,18 +23,26 @@ LEARNED = {
     "group": {"policy": objectives.Policy(toll=0.04)},
     "likeliest": {"policy": objectives.SelfCritical()},
     "value": {"policy": objectives.Policy(average="word"), "value": objectives.Values()},
+    "pictures": {"policy": objectives.Policy(toll=0.04)},
 }
+SEEN = fields.Prompt("<image>", places={"image": 2}, length=3, reply=1)
+SIGHTS = {
+    "pictures": True,
+    "inputs": {"image": fields.Image(size=(8, 16), channels=1, background=0), "text": SEEN},
+    "targets": {"next": fields.Reply(SEEN)},
+}
+SEEING = decoders.Talker({"image": encoders.Image(width=8, depth=0, patch=8, convolutions=0)}, GPT)
 
 
 def experiment(against, *, steps=4, **run):
-    model = decoders.Valued(GPT) if against == "value" else GPT
+    group = against in ("group", "pictures")
     return Experiment(
-        model=model,
-        data=datasets.Sums(batch=8, **SUMS),
+        model={"value": decoders.Valued(GPT), "pictures": SEEING}.get(against, GPT),
+        data=datasets.Sums(batch=8, **(SIGHTS if against == "pictures" else SUMS)),
         objectives=LEARNED[against],
         optim=Optim(lr=1e-2, schedule=Constant()),
         run=Run(steps=steps, log_every=1, **run),
-        rollout=Rollout(reward.Exact(), group=4, against=against, reference=against == "group"),
+        rollout=Rollout(reward.Exact(), group=4, against="group" if group else against, reference=group),
     )
 
 

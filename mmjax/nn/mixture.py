@@ -99,7 +99,11 @@ class Apart(linen.Module):
         kernel = self.param("kernel", start, (experts, width, self.features))
         bias = self.param("bias", linen.initializers.zeros, (experts, self.features))
         values, kernel, bias = (x.astype(jnp.dtype(self.dtype)) for x in (values, kernel, bias))
-        return jnp.einsum("becd,edh->bech", values, kernel) + bias[None, :, None]
+        return self.product(values, kernel) + bias[None, :, None]
+
+    def product(self, values: Float[Array, "b e c d"], kernel: Float[Array, "e d h"]) -> Float[Array, "b e c h"]:
+        """Each expert's values by its kernel. Where they are rounded to eight bits, training puts its own way here."""
+        return jnp.einsum("becd,edh->bech", values, kernel)
 
 
 class Place(linen.Module):

@@ -13,6 +13,7 @@ from mmjax.train.experiment import Evaluator, Experiment, Run
 from mmjax.train.loop import Result, evaluate, train
 from mmjax.train.lora import Lora
 from mmjax.train.optim import Adafactor, Adam, AdamW, Constant, Cosine, Linear, Lion, Muon, Optim, Sgd
+from mmjax.train.quantized import Quantized
 from mmjax.train.sharding import Mesh
 from mmjax.train.signals import Interrupted
 from mmjax.train.state import TrainState
@@ -35,6 +36,7 @@ __all__ = [
     "Muon",
     "Optim",
     "Pareto",
+    "Quantized",
     "Ramp",
     "Result",
     "Run",

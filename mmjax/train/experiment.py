@@ -9,6 +9,7 @@ from flax import linen
 from mmjax.data.ramp import Ramp
 from mmjax.train.lora import Lora
 from mmjax.train.optim import Constant, Optim
+from mmjax.train.quantized import Quantized
 from mmjax.train.sharding import Mesh
 
 
@@ -59,11 +60,11 @@ class Experiment:
     objectives: by name; the loss is the sum of ``weight * mean`` over them. modality_dropout:
     the probability that training hides a modality of a row (never the row's last one). balance: what
     keeps modalities in balance, as ``Modulation`` and ``Pareto`` do; None for nothing. lora: large kernels
-    learn through small ones; None for as they are. rollout: what makes a step's rows of the data's with the
-    weights as they are, as ``generate.Rollout`` answers prompts; None for rows as they are. init_from: the folder
-    of a run whose parameters this one begins with, and what its norms have seen, as far as they fit (``train.start``);
-    it tells of each tensor whether it does. init_only: regular expressions, one of which has to be found in a
-    parameter's path for that; none: all that fit.
+    learn through small ones; None for as they are. quantized: what a step multiplies in eight bits. rollout: what makes
+    a step's rows of the data's with the weights as they are, as ``generate.Rollout`` answers prompts; None for rows as
+    they are. init_from: the folder of a run whose parameters this one begins with, and what its norms have seen, as far
+    as they fit (``train.start``); it tells of each tensor whether it does. init_only: regular expressions, one of which
+    has to be found in a parameter's path for that; none: all that fit.
     views: what a step sees in place of the data's rows, made on the devices, as ``views.Several`` makes two of each;
     None for the rows as they are; those of evaluation are its evaluator's.
     """
@@ -78,6 +79,7 @@ class Experiment:
     modality_dropout: float = 0.0
     balance: Any = None
     lora: Lora | None = None
+    quantized: Quantized = Quantized()
     rollout: Any = None
     init_from: str = ""
     init_only: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ from mmjax.train import (
     lora,
     pixel,
     place,
+    quantized,
     sharding,
     start,
     state,
@@ -91,15 +92,16 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     _check_marks(schema, outputs)
     for name, objective in experiment.objectives.items():
         _fits(objective, schema, learned, seen, where=f"objectives.{name}")
-    if experiment.balance is not None:
-        _balances(experiment, shapes.params)
+    _balances(experiment, shapes.params)
     shardings = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
     if experiment.run.flat:
         flat.check(shardings)
     taken = _taken(experiment, variables)
     notes = [*(taken.notes if taken else ()), *audit.notes(shapes, shardings, mesh, model)]
+    taught = quantized.over(model, experiment.quantized)
+    notes += quantized.notes(taught, variables, seen.inputs, mesh.devices.flat[0])
     function = step.make_step(
-        model,
+        taught,
         {name: across.spread(objective, mesh) for name, objective in experiment.objectives.items()},
         optimizer,
         accumulate=experiment.optim.accumulate,
@@ -119,6 +121,8 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
 
 def _balances(experiment: Experiment, params: Any) -> None:
     """Raises UserError where what keeps modalities in balance can't."""
+    if experiment.balance is None:
+        return
     experiment.balance.check(experiment.objectives, params)
     if experiment.optim.accumulate > 1:
         raise UserError("balance is of a whole batch; set optim.accumulate to 1 and a smaller data.batch")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmjax import encoders, objectives, views, zoo
-from mmjax.core import Batch, Signal, UserError, trees
+from mmjax.core import Batch, Factored, Signal, UserError, trees
 from mmjax.train import Optim, make_step
 from mmjax.train.state import make_init
 
@@ -71,17 +71,40 @@ def test_padding_and_absence_change_nothing():
         MODEL.init(jax.random.key(0), {"image": INPUTS["image"]}, train=False)
 
 
-def test_both_losses_are_the_papers():
-    out = said(INPUTS)
-    vectors = np.asarray(out.fused.values, np.float64)
-    logits = float(out.heads["scale"][0, 0]) * vectors[:, 0] @ vectors[:, 1].T
-    both = [np.log(np.exp(table).sum(1)) - np.diag(table) for table in (logits, logits.T)]
-    found = objectives.Contrastive()(out, BATCH).value()
-    np.testing.assert_allclose(found, np.mean(both), rtol=1e-5)
-    words = np.asarray(out.heads["next"].features, np.float64) @ np.asarray(out.heads["next"].kernel, np.float64)
+def contrast(scale, vectors):
+    logits = scale * vectors[:, 0] @ vectors[:, 1].T
+    return np.mean([np.log(np.exp(table).sum(1)) - np.diag(table) for table in (logits, logits.T)])
+
+
+def caption(features, kernel):
+    words = features @ kernel
     own = np.take_along_axis(words, np.asarray(NEXT.values)[..., None], axis=2)[..., 0]
-    losses = (np.log(np.exp(words).sum(2)) - own)[THERE]
-    np.testing.assert_allclose(objectives.CrossEntropy("next")(out, BATCH).value(), losses.mean(), rtol=1e-5)
+    return (np.log(np.exp(words).sum(2)) - own)[THERE].mean()
+
+
+def test_both_losses_are_the_papers_in_value_and_gradient():
+    out, goals = said(INPUTS), (objectives.Contrastive(), objectives.CrossEntropy("next"))
+    words = out.heads["next"]
+    parts = [np.asarray(x, np.float64) for x in (out.fused.values, words.features, words.kernel)]
+    scale = np.float64(out.heads["scale"][0, 0])
+
+    def wanted(vectors, features, kernel):
+        return contrast(scale, vectors) + caption(features, kernel)
+
+    def total(vectors, features, kernel):
+        heads = {"next": Factored(features, kernel), "scale": jnp.asarray(out.heads["scale"], vectors.dtype)}
+        whole = out.replace(fused=out.fused.replace(values=vectors), heads=heads)
+        return sum(goal(whole, BATCH).value() for goal in goals)
+
+    with jax.enable_x64(True):
+        found, slopes = jax.value_and_grad(total, argnums=(0, 1, 2))(*map(jnp.asarray, parts))
+        slopes = [np.asarray(slope) for slope in slopes]
+    np.testing.assert_allclose(found, wanted(*parts), rtol=1e-6)
+    for _ in range(3):
+        way = [1e-5 * RNG.normal(size=part.shape) for part in parts]
+        ahead, behind = wanted(*map(np.add, parts, way)), wanted(*map(np.subtract, parts, way))
+        along = sum(np.sum(slope * by) for slope, by in zip(slopes, way, strict=True))
+        np.testing.assert_allclose(along, (ahead - behind) / 2, rtol=1e-6)
 
 
 def test_a_step_with_all_three_losses_moves_every_parameter():

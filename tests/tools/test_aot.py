@@ -40,3 +40,11 @@ def test_tokens_change_places_with_heads_as_products_read_them():
     found = aot.measure(dataclasses.replace(made, mesh=Mesh(data=2, context=4, exchange="heads")), "v5e:2x4")
     own = 8 * 64 * 128 // 8 * 2  # a device's own tokens, in bfloat16
     assert found["collectives"]["all-to-all"]["bytes"] == 8 * 3 * own // 4
+
+
+@WANTED
+def test_no_chip_holds_what_all_pairs_say():
+    from tools import contrastive
+
+    found = contrastive.measure(32_768, 768, "v5e:2x4", kind="softmax", chunk=256, dtype="float32")
+    assert found["ring"]["given_mb"] <= found["ring"]["peak_mb"] <= 120 < found["dense"]["peak_mb"]

@@ -46,14 +46,15 @@ class Talker(Around, linen.Module):
 
     These ways are published ones. OpenAI has published no architecture of GPT-4V or its successors, so none is here.
 
-    Raises UserError for packed rows of another modality, for bridges and likenesses without an encoder, and where
-    tokens have not the decoder's width.
+    Raises UserError for packed rows of another modality, for bridges and likenesses without an encoder, for fusions
+    with a name that is taken, and where tokens have not the decoder's width.
     """
 
     encoders: Mapping[str, linen.Module]
     decoder: GPT
     bridges: Mapping[str, linen.Module] = field(default_factory=dict)
     alike: Mapping[str, str] = field(default_factory=dict)
+    fused: Mapping[str, linen.Module] = field(default_factory=dict)
 
     def __call__(self, inputs: Mapping[str, Signal], *, train: bool, slots: int = 0) -> Outputs:
         """slots: as of ``GPT``, whose cache then holds what the decoder was given, too: it is given once."""
@@ -73,13 +74,13 @@ class Talker(Around, linen.Module):
     def given(self, inputs: Mapping[str, Signal], *, train: bool) -> dict[str, Tokens]:
         """What the decoder is given of each modality."""
         self._check_names()
-        given = {}
-        for name in sorted(set(self._names) & set(inputs)):
+        given, streams = {}, {}
+        for name in sorted({*self.encoders, *self.alike} & set(inputs)):
             way = self.alike.get(name, name)
-            tokens = self.encoders[way](inputs[name], train=train)
-            masks.unpacked(tokens, of="decoders.Talker")
-            given[name] = self.bridges[way](tokens, train=train) if way in self.bridges else tokens
-        return given
+            streams[name] = self.encoders[way](inputs[name], train=train)
+            masks.unpacked(streams[name], of="decoders.Talker")
+            given[name] = self.bridges[way](streams[name], train=train) if way in self.bridges else streams[name]
+        return given | {name: fuse(streams, train=train) for name, fuse in self.fused.items() if streams}
 
     def _filled(self, signal: Signal, given: Mapping[str, Tokens]) -> Tokens:
         """At each place of the text the token that it is for; masked at words, and where there is none."""
@@ -95,7 +96,7 @@ class Talker(Around, linen.Module):
     @property
     def _names(self) -> list[str]:
         """All that is given, in the order of places."""
-        return sorted({*self.encoders, *self.alike})
+        return sorted({*self.encoders, *self.alike, *self.fused})
 
     def _check_names(self) -> None:
         known = ", ".join(self.encoders)
@@ -104,6 +105,8 @@ class Talker(Around, linen.Module):
         for name, way in sorted(self.alike.items()):
             if way not in self.encoders or name in self.encoders:
                 raise UserError(f"alike={{{name!r}: {way!r}}} must take a name without an encoder to one with: {known}")
+        for name in sorted(set(self.fused) & {*self.encoders, *self.alike}):
+            raise UserError(f"fused={{{name!r}: ...}} must have a name of its own; there are {known}")
 
     def _check(self, name: str, tokens: Tokens) -> None:
         if tokens.values.shape[-1] != self.decoder.width:

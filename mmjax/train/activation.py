@@ -29,7 +29,7 @@ RULES: tuple[Rule, ...] = (
     (r"(^|/)experts/(up|gate)$", (_APART, "expert", None, "tensor")),
     (r"(^|/)(query|key|value)$", (_ROWS, "context", "tensor", None)),
     (r"(^|/)(up|gate)$", (_ROWS, "context", "tensor")),
-    (r"(^|/)(block_\d+[^/]*|blocks|trunk|fusion|embed|(encoders|bridges)_[^/]+)$", (_ROWS, "context", None)),
+    (r"(^|/)(block_\d+[^/]*|blocks|trunk|fusion|embed|(encoders|bridges|fused)_[^/]+)$", (_ROWS, "context", None)),
     (r"(^|/)heads_[^/]+$", (_ROWS, None)),
 )
 

@@ -1,13 +1,14 @@
 """What a decoder is given besides words: gates, places, absence, and who sees it."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmjax import decoders, encoders
+from mmjax import decoders, encoders, fusion
 from mmjax.core import Signal, Tokens, UserError, modality
 
 WIDTH, VOCABULARY = 8, 11
@@ -123,6 +124,28 @@ def test_pictures_that_are_alike_share_an_encoder_and_stand_anywhere():
     assert np.abs(moved - run(inputs))[0, 2:].max(axis=-1).min() > 1e-4
 
 
+def test_what_encoders_tell_together_stands_where_its_name_does():
+    """A fusion of all that is there, before the bridges; words before its place do not see it."""
+    fuse, together = fusion.LowRank(WIDTH, rank=2), -3
+    model = PREFIX.clone(fused={"together": fuse})
+    inputs = given([1, together, 4, IMAGE])
+    held = jax.jit(lambda: model.init(jax.random.key(0), inputs, train=False))()
+    held = jax.tree.map(lambda leaf: leaf + 0.3 * RNG.normal(size=leaf.shape).astype(leaf.dtype), held)
+    own = {name: {"params": held["params"][name]} for name in ("encoders_image", "encoders_audio", "fused_together")}
+    seen: Any = EYE.apply(own["encoders_image"], PICTURE, train=False)
+    heard: Any = EAR.apply(own["encoders_audio"], SOUND, train=False)
+    told = jax.jit(lambda inputs: model.apply(held, inputs, train=False).streams["together"])
+    for named in ({"image": seen, "audio": heard}, {"audio": heard}):
+        expected: Any = fuse.apply(own["fused_together"], named, train=False)
+        found = told({name: signal for name, signal in inputs.items() if name in {"text", *named}})
+        np.testing.assert_allclose(found.values, expected.values, rtol=1e-5, atol=1e-6)
+        assert found.mask.all() and found.values.shape == (1, 1, WIDTH)
+    run = jax.jit(lambda inputs: model.apply(held, inputs, train=False).heads["next"].features[0])
+    louder = {**inputs, "audio": SOUND.replace(values=SOUND.values + 1.0)}
+    np.testing.assert_array_equal(run(inputs)[0], run(louder)[0])
+    assert np.abs(run(inputs) - run(louder))[1:].max(axis=-1).min() > 1e-4
+
+
 def test_a_cross_attending_decoder_sees_everything_from_every_word():
     seen = logits("gated", given([1, 2, 3]))
     changed = logits("gated", given([1, 2, 3], image=PICTURE.replace(values=PICTURE.values + 1)))
@@ -136,6 +159,7 @@ def test_a_cross_attending_decoder_sees_everything_from_every_word():
         (PREFIX.clone(encoders={"image": EYE}), "bridges have 'audio', which has no encoder; there are image"),
         (PREFIX.clone(alike={"second": "film"}), "alike={'second': 'film'} must take a name without an encoder to one"),
         (PREFIX.clone(alike={"audio": "image"}), "alike={'audio': 'image'} must take a name without an encoder to one"),
+        (PREFIX.clone(fused={"audio": fusion.LowRank(WIDTH)}), "fused={'audio': ...} must have a name of its own"),
         (GATED.clone(bridges={"image": LATENTS["image"]}), "not equally wide .audio 6, image 8."),
         (GATED.clone(decoder=GATED.decoder.clone(scan=True)), "cross=2 differ from layer to layer"),
     ],

@@ -3,7 +3,8 @@
 ``libtpu`` (the extra ``tpu``) is all it takes. Overrides are those of ``mmjax train``, ``--mesh.fsdp 8`` among them.
 The last line on standard output is JSON: the bytes that a device needs at the peak, beside those of its parameters, its
 optimizer and what the backward pass reads; the operations it does, beside those that the jaxpr counts (``whole`` with
-causal products as the plain way computes them, mask and all); and the bytes that it sends in each kind of collective.
+causal products as the plain way computes them, mask and all); products by the type of what they multiply; and the bytes
+that it sends in each kind of collective.
 Nothing is run, and nothing is allocated on a device.
 """
 
@@ -29,7 +30,7 @@ from jax.extend import core
 from mmjax import flops
 from mmjax.cli import override, recipe
 from mmjax.core import Batch, UserError
-from mmjax.train import Experiment, activation, prepare, sharding
+from mmjax.train import Experiment, activation, prepare, quantized, sharding
 from tools import hlo
 
 # What libtpu asks of a machine that has TPUs, and jax of one that has none.
@@ -72,6 +73,7 @@ def measure(experiment: Experiment, topology: str) -> dict[str, Any]:
             "optimizer": _held(prepared.shapes.opt_state, prepared.shardings.opt_state),
             "kept": _kept(experiment, prepared, example) // _parts(prepared.mesh),
         },
+        "products": hlo.products(text),
         "flops": {
             "compiled": int(cost["flops"]),
             "counted": flops.of_jaxpr(traced.jaxpr) // many,
@@ -126,6 +128,7 @@ def _kept(experiment: Experiment, prepared: prepare.Prepared, example: Batch) ->
     Attention is what the mesh makes of it: the plain way keeps its scores, a kernel what it gave.
     """
     model = activation.Placed(experiment.model, prepared.mesh, experiment.mesh)
+    model = quantized.over(model, experiment.quantized)
 
     def backward(params: Any, batch: Batch, key: jax.Array) -> Any:
         def loss(params: Any) -> Any:

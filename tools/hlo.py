@@ -1,4 +1,4 @@
-"""What a compiled program sends between devices, read off its text."""
+"""What a compiled program multiplies, and what it sends between devices, read off its text."""
 
 import math
 import re
@@ -17,11 +17,12 @@ _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 
 @dataclass(frozen=True)
 class Instruction:
-    """One line: the type of what it gives, the operation, and all that follows."""
+    """One line: the type of what it gives, the operation, all that follows, and its name."""
 
     kind: str
     operation: str
     rest: str
+    name: str = ""
 
 
 def traffic(text: str, devices: int) -> dict[str, dict[str, int]]:
@@ -58,6 +59,23 @@ def traffic(text: str, devices: int) -> dict[str, dict[str, int]]:
     }
 
 
+def products(text: str) -> dict[str, int]:
+    """Matrix products and convolutions by the type of what they multiply, as ``{"s8": 18, "bf16": 9}``.
+
+    The wider of two types counts, and a loop's body as often as it turns.
+    """
+    bodies = computations(text)
+    total: dict[str, int] = {}
+    for name, many in _runs(bodies, "ENTRY", 1):
+        kinds = {line.name: found[1] for line in bodies[name] if (found := _SHAPE.match(line.kind))}
+        for line in bodies[name]:
+            if line.operation in ("dot", "convolution"):
+                given = re.findall(r"%([\w.\-]+)", line.rest.split(")", 1)[0])
+                kind = max((kinds[part] for part in given), key=_width)
+                total[kind] = total.get(kind, 0) + many
+    return total
+
+
 def computations(text: str) -> dict[str, list[Instruction]]:
     """The program's functions by name; where it begins is called ENTRY, too."""
     found: dict[str, list[Instruction]] = {}
@@ -82,7 +100,7 @@ def _instruction(line: str) -> Instruction | None:
     text = found[2]
     kind, rest = _tuple(text) if text.startswith("(") else text.split(" ", 1)
     operation, _, rest = rest.strip().partition("(")
-    return Instruction(kind, operation, rest)
+    return Instruction(kind, operation, rest, found[1])
 
 
 def _tuple(text: str) -> tuple[str, str]:
@@ -140,8 +158,11 @@ def _bytes(line: Instruction, kind: str, devices: int, *, half: bool) -> int:
 
 
 def _size(kind: str, shape: str) -> int:
-    width = _BYTES.get(kind) or max(int(re.findall(r"\d+", kind)[0]) // 8, 1)
-    return width * math.prod(int(n) for n in shape.split(",") if n)
+    return _width(kind) * math.prod(int(n) for n in shape.split(",") if n)
+
+
+def _width(kind: str) -> int:
+    return _BYTES.get(kind) or max(int(re.findall(r"\d+", kind)[0]) // 8, 1)
 
 
 def _group(rest: str, devices: int) -> int:

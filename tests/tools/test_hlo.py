@@ -66,3 +66,33 @@ def test_every_collective_counts_as_often_as_it_runs():
 def test_a_program_that_sends_nothing():
     text = "HloModule m\n\nENTRY %main (x: f32[4]) -> f32[4] {\n  ROOT %x = f32[4] parameter(0)\n}\n"
     assert hlo.traffic(text, devices=1) == {}
+
+
+def test_products_are_counted_by_what_they_multiply():
+    """A loop of five turns with a product of int8, one beside it of bfloat16 and float32, none that only looks so."""
+    text = """HloModule step
+
+%body.1 (arg: (s32[], s8[8,4])) -> (s32[], s8[8,4]) {
+  %arg = (s32[], s8[8,4]) parameter(0)
+  %left = s8[8,4]{1,0:T(8,128)(4,1)} get-tuple-element(%arg), index=1
+  %right = s8[4,8]{1,0} fusion(%left), kind=kLoop, calls=%turned
+  %made.1 = s32[8,8]{1,0} convolution(%left, %right), dim_labels=bf_io->bf
+  ROOT %out = (s32[], s8[8,4]) tuple(%arg, %made.1)
+}
+
+%condition.1 (arg.1: (s32[], s8[8,4])) -> pred[] {
+  %arg.1 = (s32[], s8[8,4]) parameter(0)
+  %limit = s32[] constant(5)
+  ROOT %less = pred[] compare(%arg.1, %limit), direction=LT
+}
+
+ENTRY %main (p: (s32[], s8[8,4]), q: bf16[8,4], r: f32[4,8]) -> f32[8,8] {
+  %p = (s32[], s8[8,4]) parameter(0)
+  %q = bf16[8,4]{1,0} parameter(1)
+  %r = f32[4,8]{1,0} parameter(2)
+  %loop = (s32[], s8[8,4]) while(%p), condition=%condition.1, body=%body.1
+  %cut = f8e4m3fn[8,4]{1,0} convert(%q)
+  ROOT %made = f32[8,8]{1,0} dot(%q, %r), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+}
+"""
+    assert hlo.products(text) == {"s8": 5, "f32": 1}

@@ -16,7 +16,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +50,22 @@ def devices(topology: str) -> list[Any]:
     return list(topologies.get_topology_desc(platform="tpu", topology_name=topology).devices)
 
 
-def measure(experiment: Experiment, topology: str) -> dict[str, Any]:
-    """What a training step of ``experiment`` takes on each device of ``topology``, JSON-ready."""
+def measure(experiment: Experiment, topology: str, options: Sequence[str] = ()) -> dict[str, Any]:
+    """What a training step of ``experiment`` takes on each device of ``topology``, JSON-ready.
+
+    options: of the compiler, each as NAME=VALUE; switches are true or false.
+    """
     prepared = prepare.prepare(experiment, devices=devices(topology))
     example = prepare.blank(experiment, prepared.schema)
+    switches = {"true": True, "false": False}
+    chosen = {name: switches.get(value, value) for name, _, value in (option.partition("=") for option in options)}
     began = time.perf_counter()
     with jax.set_mesh(prepared.mesh), unkept(), tempfile.TemporaryDirectory() as folder:
         traced = prepared.step.trace(prepared.shapes, example)
-        compiled = traced.lower().compile(compiler_options={"xla_dump_to": folder, "xla_dump_hlo_as_text": True})
+        chosen = {"xla_dump_to": folder, "xla_dump_hlo_as_text": True} | chosen
+        compiled = traced.lower().compile(compiler_options=chosen)
         seconds = time.perf_counter() - began
-        text, many = written(compiled, folder), prepared.mesh.size
+        text, many = written(compiled, str(chosen["xla_dump_to"])), prepared.mesh.size
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
     arguments = memory.argument_size_in_bytes
     return {
@@ -95,8 +101,7 @@ def written(compiled: Any, folder: str) -> str:
     try:
         return compiled.as_text()
     except jax.errors.JaxRuntimeError:
-        (found,) = Path(folder).glob("*.after_codegen.txt")
-        return found.read_text()
+        return max(Path(folder).glob("*.after_codegen.txt"), key=os.path.getmtime).read_text()
 
 
 @contextlib.contextmanager
@@ -154,11 +159,12 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tools/aot.py", description=__doc__, allow_abbrev=False)
     parser.add_argument("recipe", metavar="RECIPE.py")
     parser.add_argument("--topology", default="v5e:2x4", help="as v5e:2x4, v5p:2x2x2, v6e:8x8")
-    options, rest = parser.parse_known_args(words)
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of the compiler")
+    given, rest = parser.parse_known_args(words)
     try:
-        loaded = recipe.load(options.recipe)
-        experiment = override.apply(loaded.experiment, rest, prog=f"tools/aot.py {options.recipe}")
-        print(json.dumps(measure(experiment, options.topology)))
+        loaded = recipe.load(given.recipe)
+        experiment = override.apply(loaded.experiment, rest, prog=f"tools/aot.py {given.recipe}")
+        print(json.dumps(measure(experiment, given.topology, given.option)))
     except UserError as error:
         print(f"aot: {error}", file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mmjax import nn
 from mmjax.nn import dot, gelu
 
 RNG = np.random.default_rng(0)
@@ -50,3 +51,15 @@ def test_gelu_and_its_slope_are_exact():
         found = jax.vmap(jax.value_and_grad(gelu))(values)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), found, exact)
     assert gelu(jnp.ones(3, jnp.bfloat16)).dtype == jnp.bfloat16
+
+
+def test_products_of_heads_are_flat_where_they_are_made():
+    """A policy that keeps what products gave would else keep heads padded to a TPU's 128 lanes."""
+    given, kernel = jnp.arange(12.0).reshape(2, 2, 3), jnp.arange(24.0).reshape(3, 4, 2)
+    axes = (((2,), (0,)), ((), ()))
+    np.testing.assert_array_equal(dot.flat(given, kernel, axes), jax.lax.dot_general(given, kernel, axes))
+    layer, values = nn.Attention(heads=4), jnp.zeros((2, 3, 8))
+    variables = layer.init(jax.random.key(0), values)
+    found = jax.make_jaxpr(layer.apply)(variables, values).jaxpr.eqns
+    made = [e.outvars[0].aval.shape for e in found if e.primitive.name == "dot_general"]
+    assert made.count((2, 3, 8)) == 4  # queries, keys, values, and what goes out

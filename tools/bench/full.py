@@ -10,6 +10,7 @@ Causal attention counts whole on both sides: the plain way computes what it mask
 import argparse
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -57,11 +58,11 @@ def operations(made: Experiment, topology: str, depth: int) -> tuple[int, int]:
     return tuple(one[kind] + (depth - 1) * (two[kind] - one[kind]) for kind in ("compiled", "whole"))
 
 
-def row(name: str, size: Size, topology: str, attention: str, *, counted: bool) -> str:
+def row(name: str, size: Size, topology: str, attention: str, *, counted: bool, options: Sequence[str] = ()) -> str:
     """A line of the table, with its operations where they are to be ``counted``."""
     chips = len(aot.devices(topology))
     made = case(size, Mesh(data=1, fsdp=chips, attention=attention), chips)
-    found = aot.measure(made, topology)
+    found = aot.measure(made, topology, options)
     compiled, wanted = operations(made, topology, size.depth) if counted else (0, 1)
     cells = [
         topology,
@@ -86,11 +87,13 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=list(sizes), choices=list(sizes))
     parser.add_argument("--attention", default="plain", help="as --mesh.attention: plain or splash")
     parser.add_argument("--memory", action="store_true", help="leave out operations, which take two compilations more")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of the compiler")
     given = parser.parse_args()
     print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD), flush=True)
     for topology in given.topologies:
         for name in given.sizes:
-            print(row(name, sizes[name], topology, given.attention, counted=not given.memory), flush=True)
+            how: Any = {"counted": not given.memory, "options": given.option}
+            print(row(name, sizes[name], topology, given.attention, **how), flush=True)
             jax.clear_caches()
 
 

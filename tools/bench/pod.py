@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -71,12 +72,12 @@ def _share(devices: int) -> float:
     return (devices - 1) / max(devices, 1)
 
 
-def row(way: str, topology: str, width: int, depth: int) -> str:
+def row(way: str, topology: str, width: int, depth: int, options: Sequence[str] = ()) -> str:
     """A line of the table."""
     chips = aot.devices(topology)
     mesh, rows = ways(len(chips))[way]
     made = case(mesh, rows, width, depth)
-    found = aot.measure(made, topology)
+    found = aot.measure(made, topology, options)
     minimum = least(way, prepare.prepare(made, devices=chips), rows * LENGTH * width, depth)
     sent: dict[str, Any] = {kind: part["bytes"] for kind, part in found["collectives"].items()}
     beside = sum(part["overlapped"] for part in found["collectives"].values())
@@ -102,11 +103,12 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=list(ways(PARTS)), choices=list(ways(PARTS)))
     parser.add_argument("--width", type=int, default=WIDTH)
     parser.add_argument("--depth", type=int, default=DEPTH)
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of the compiler")
     given = parser.parse_args()
     print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD), flush=True)
     for topology in given.topologies:
         for way in given.ways:
-            print(row(way, topology, given.width, given.depth), flush=True)
+            print(row(way, topology, given.width, given.depth, given.option), flush=True)
             jax.clear_caches()
 
 

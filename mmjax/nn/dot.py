@@ -49,7 +49,8 @@ def attention(
     seen = within(scores.shape[2], scores.shape[3], causal=causal, reach=reach)
     seen = seen if allowed is None else allowed if seen is None else allowed & seen
     scores = scores if seen is None else jnp.where(seen, scores, 0.7 * jnp.finfo(exact).min)
-    share = _softmax(scores).astype(value.dtype).reshape(query.shape[:4] + scores.shape[3:])
+    # In this shape already, so that its gradient and that of the product keep one array and not two.
+    share = _softmax(scores.reshape(query.shape[:4] + scores.shape[3:])).astype(value.dtype)
     mixed = jnp.einsum("bgsqn,bgnh->bgsqh", share, value)
     return jnp.swapaxes(mixed.reshape(mixed.shape[0], -1, *mixed.shape[3:]), 1, 2)
 

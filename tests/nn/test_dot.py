@@ -44,6 +44,19 @@ def test_products_of_bfloat16_gradients_are_bfloat16():
         assert named or inputs == {jnp.dtype(jnp.bfloat16)}
 
 
+def test_the_gradient_keeps_each_querys_shares_once():
+    """And neither scores nor what they were before they were divided, in one pass or in a loop's stacked ones."""
+
+    def layers(values):
+        return jax.lax.scan(lambda own, _: (dot.attention(own, own, own), None), values, None, length=3)[0]
+
+    values = jnp.ones((2, 32, 2, 4))
+    for function, turns in ((lambda own: dot.attention(own, own, own), 1), (layers, 3)):
+        kept = jax.jit(lambda own, function=function: jax.vjp(function, own)[1])
+        sizes = [leaf.size for leaf in jax.tree.leaves(jax.eval_shape(kept, values))]
+        assert sizes.count(turns * 2 * 2 * 32 * 32) == 1
+
+
 def test_gelu_and_its_slope_are_exact():
     with jax.enable_x64(True):
         values = np.linspace(-6, 6, 101)

@@ -70,6 +70,28 @@ def from_plain(data: Any, *, allow: Sequence[type] = ()) -> Any:
     return kind(**items)
 
 
+def completed(data: Any, *, allow: Sequence[type] = ()) -> Any:
+    """What ``to_plain`` wrote, with fields that its classes have got since then, as they are by default.
+
+    Builds no value: classes that are neither mmjax's nor in ``allow`` are left as they were written.
+    """
+    if isinstance(data, list | tuple):
+        return [completed(item, allow=allow) for item in data]
+    if not isinstance(data, Mapping):
+        return data
+    items = {key: completed(item, allow=allow) for key, item in data.items()}
+    try:
+        kind = _class(str(data.get("type")), allow)
+    except UserError:
+        return items
+    new = [f for f in dataclasses.fields(kind) if f.name in fields(kind) and f.name not in data]
+    return items | {f.name: to_plain(value) for f in new if (value := _default(f)) is not dataclasses.MISSING}
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
 def _class(name: str, allow: Sequence[type]) -> type:
     for kind in allow:
         if name == f"{kind.__module__}.{kind.__qualname__}":

@@ -122,11 +122,15 @@ class Folder:
         return jax.eval_shape(lambda tree: state.weights(tree, experiment.lora), shapes)
 
     def matches(self, experiment: Experiment) -> None:
-        """Raises UserError where ``experiment`` is not the one that was begun here, or ends before what is done."""
-        old, new = self._read(CONFIG), json.loads(json.dumps(plain.to_plain(experiment)))
-        for name in old:
+        """Raises UserError where ``experiment`` is not the one that was begun here, or ends before what is done.
+
+        What an option does that there was not when the run began, it did not do: that is its default.
+        """
+        old = plain.completed(self._read(CONFIG), allow=self.allow)
+        old, new = (json.loads(json.dumps(part)) for part in (old, plain.to_plain(experiment)))
+        for name in sorted(old.keys() | new.keys()):
             if name not in _FREE:
-                agree(old[name], new[name], name, self.path)
+                agree(old.get(name), new.get(name), name, self.path)
         for name in ("seed", "ramp"):  # they say which rows a step sees
             agree(old["run"].get(name), new["run"][name], f"run.{name}", self.path)
         done = self.step()

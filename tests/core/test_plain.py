@@ -72,6 +72,21 @@ def test_what_is_not_plain_is_refused(value):
         plain.to_plain(value)
 
 
+def test_what_was_written_before_a_field_was_is_completed():
+    value = {"one": (heads.Words(5),), "mine": Mine(), "type": "words"}
+    data = json.loads(json.dumps(plain.to_plain(value)))
+    old = json.loads(json.dumps(data))
+    for name in ("tied", "epsilon"):
+        del old["items"]["one"][0][name]
+    del old["items"]["mine"]["parts"]
+    left = plain.completed(old)
+    assert left["items"].pop("mine") == old["items"]["mine"]  # not of mmjax
+    assert left["items"].items() <= data["items"].items()
+    assert plain.completed(old, allow=(Mine,)) == data
+    del old["items"]["one"][0]["vocabulary"]  # which has no default
+    assert "vocabulary" not in plain.completed(old)["items"]["one"][0]
+
+
 def test_deep_nesting_is_read_once():
     data = 7
     for _ in range(60):

@@ -1,13 +1,14 @@
 """What does not fit together is refused before there is a run folder."""
 
 import dataclasses
+import json
 
 import pytest
 
 import mmjax
 from mmjax import datasets, encoders, fields, heads, metrics, nn, objectives
 from mmjax.core import UserError
-from mmjax.train import Evaluator, Mesh, place
+from mmjax.train import Evaluator, Mesh, Quantized, place
 from mmjax.train.evaluate import standard
 from mmjax.train.folder import CONFIG, SCHEMA, Folder
 from mmjax.train.prepare import check_sizes, fitted
@@ -110,6 +111,22 @@ def test_own_parts_go_into_a_folder_and_come_back_where_they_are_allowed(tiny, t
     Folder(tmp_path).matches(own)  # going on compares what is written and builds nothing
     with pytest.raises(UserError, match="not a value of mmjax; pass its class in allow"):
         Folder(tmp_path).experiment()
+
+
+def test_a_run_that_is_older_than_an_option_goes_on_without_it(tiny, tmp_path):
+    own = tiny()
+    Folder(tmp_path).create(own, own.data.fit())
+    config = tmp_path / "config.json"
+    record = json.loads(config.read_text())
+    del record["quantized"], record["optim"]["frozen"], record["model"]["fusion"]["dropout"]
+    config.write_text(json.dumps(record))
+    Folder(tmp_path).matches(own)
+    for other, told in (
+        ({"quantized": Quantized("int8")}, r"begun with quantized\.forward='', now 'int8'"),
+        ({"optim": dataclasses.replace(own.optim, frozen=("^heads_",))}, r"begun with optim\.frozen=\[\], now"),
+    ):
+        with pytest.raises(UserError, match=told):
+            Folder(tmp_path).matches(dataclasses.replace(own, **other))
 
 
 def test_a_modality_that_nothing_encodes_is_left_out_and_said_so(tiny):

@@ -113,7 +113,7 @@ def splash(length: int, *, causal: bool, reach: tuple[int, int] | None, interpre
 
 
 def _suits_splash(query: jax.Array, key: jax.Array, allowed: Any) -> bool:
-    """Whether tokens look at themselves, and at most half of what is computed is filling."""
+    """Whether tokens look at themselves, and at most half of a row is filling."""
     among = allowed is None or isinstance(allowed, masks.Among)
     return among and query.shape[1] == key.shape[1] and query.shape[1] >= _TILE // 2
 

@@ -49,6 +49,8 @@ class Quantized:
             if kind and (kind == "int8") != (self.forward == "int8"):
                 raise UserError(f"quantized.{name}={kind} meets {self.forward}, and int8 goes with int8 alone")
         frozen.regular(self.where, of="quantized.where")
+        if self.forward and not self.where:
+            raise UserError(f"quantized.forward={self.forward} rounds no layer, as quantized.where names none")
 
     def chosen(self, path: str) -> bool:
         """Whether a layer's products are rounded."""
@@ -150,13 +152,14 @@ class Rounded:
 
 
 @contextlib.contextmanager
-def _multiplying(module: linen.Module, product: Any) -> Iterator[None]:
+def _multiplying(module: linen.Dense | linen.DenseGeneral, product: Any) -> Iterator[None]:
     """linen's own place for another product, which can be filled before a module is made alone."""
+    before = module.dot_general_cls
     object.__setattr__(module, "dot_general_cls", lambda: product)
     try:
         yield
     finally:
-        object.__setattr__(module, "dot_general_cls", None)
+        object.__setattr__(module, "dot_general_cls", before)
 
 
 def _dense(quantized: Quantized, values: jax.Array, kernel: jax.Array, dims: Any, precision: Any = None) -> jax.Array:

@@ -289,6 +289,7 @@ def test_what_cannot_be_is_said_in_one_line(small):
         ({"forward": "int4"}, "quantized.forward is 'int4'; it can be int8, float8_e4m3fn, float8_e5m2, or ''"),
         ({"backward": "int8"}, "quantized.backward=int8 reads what quantized.forward rounds; set that, too"),
         ({"forward": "int8", "kernels": "float8_e5m2"}, "quantized.kernels=float8_e5m2 meets int8"),
+        ({"forward": "int8", "where": ()}, "quantized.forward=int8 rounds no layer, as quantized.where names none"),
         ({"forward": "int8", "where": ("(up",)}, r"quantized.where: '\(up' is no regular expression"),
     ):
         with pytest.raises(UserError, match=line):

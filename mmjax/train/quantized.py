@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from mmjax.core import UserError
 from mmjax.train import frozen
 
 TYPES = ("int8", "float8_e4m3fn", "float8_e5m2")
+_HELD = (2**31 - 1) // 127**2  # products of the largest numbers of int8 that an int32 holds
 # ((axes of one that are summed over, of the other), (axes that both have, of the other)), as jax.lax.dot_general's
 Dims = tuple[tuple[tuple[int, ...], tuple[int, ...]], tuple[tuple[int, ...], tuple[int, ...]]]
 
@@ -31,9 +33,9 @@ class Quantized:
 
     Each row of an operand, along what a product sums over, has a scale of its own, which makes its largest number the
     type's largest; sums are in int32 or float32, and gradients pass through roundings as if there were none. An int32
-    holds 133,000 of int8's largest products: with ``kernels``, a batch of more tokens, on all devices together, whose
-    numbers were all as large and of one sign would go over. Parameters stay what they are, and so do checkpoints;
-    evaluation, prediction and rollouts round nothing.
+    holds 133,144 of int8's largest products, so a kernel's gradient from more tokens at once, those of all devices
+    together, is a UserError. Parameters stay what they are, and so do checkpoints; evaluation, prediction and rollouts
+    round nothing.
     """
 
     forward: str = ""
@@ -208,10 +210,16 @@ def _toward(gradient: jax.Array, other: Any, dims: Dims, kind: str, *, first: bo
 
     (summed, theirs), (shared, also) = dims
     rest = [axis for axis in range(other.ndim) if axis not in (*summed, *shared)]
-    many, batch = gradient.ndim - len(rest), range(len(shared))
-    across = range(many, gradient.ndim) if first else range(len(shared), len(shared) + len(rest))
+    batch, ahead = range(len(shared)), gradient.ndim - len(rest)
+    across = range(ahead, gradient.ndim) if first else range(len(shared), len(shared) + len(rest))
     free = [axis for axis in range(gradient.ndim) if axis not in (*across, *batch)]
     back = ((tuple(across), tuple(rest)), (tuple(batch), shared))
+    many = math.prod(gradient.shape[axis] for axis in across)
+    if kind == "int8" and many > _HELD:
+        raise UserError(
+            f"quantized: an int32 holds {_HELD:,} products of int8, and a kernel's gradient sums {many:,}; set "
+            "quantized.kernels to '', or a smaller data.batch, or optim.accumulate"
+        )
     if kind:  # the other's scales stand along what is summed over now, so they go to the gradient before it is rounded
         shape = [1] * gradient.ndim
         for axis, own in zip((*batch, *across), (*shared, *rest), strict=True):

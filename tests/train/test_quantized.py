@@ -121,6 +121,16 @@ def test_heads_and_experts_are_rows_of_dense_layers(dtype):
         same(np.float32(toward_kernel[expert]), np.float32(want[1]))
 
 
+def test_what_an_int32_cannot_hold_is_refused():
+    def gradient(values, kernel):
+        return jax.grad(lambda k: jnp.sum(rounding.multiplied(values, k, (((1,), (0,)), ((), ())), INT8)))(kernel)
+
+    kernel, most = jnp.ones((1, 1)), (2**31 - 1) // 127**2
+    np.testing.assert_allclose(jax.jit(gradient)(jnp.ones((most, 1)), kernel), most, rtol=1e-6)
+    with pytest.raises(UserError, match="holds 133,144 products of int8, and a kernel's gradient sums 133,145"):
+        jax.eval_shape(gradient, jnp.ones((most + 1, 1)), kernel)
+
+
 def test_experts_are_rounded_and_their_router_is_not():
     mixture = Mixture(experts=4)
     values = jnp.asarray(np.random.default_rng(0).normal(size=(2, 8, 16)), jnp.float32)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from mmjax import flops
 from mmjax.core import trees
-from mmjax.train import Experiment, activation, audit, lora, prepare, sharding, state, viewed
+from mmjax.train import Experiment, activation, audit, lora, prepare, quantized, sharding, state, viewed
 from mmjax.train.step import make_step
 
 
@@ -22,7 +22,8 @@ def facts(experiment: Experiment, schema: Any, *, devices: int = 0) -> dict[str,
     parameters: how many, in all and by part (a part is a first name in the parameters' paths).
     flops: per example of the data, forward and for a whole training step, with all answers of a rollout. memory: bytes
     on each device.
-    shardings: shape, spec and bytes on a device for each parameter. notes: what the mesh does not do for the model.
+    shardings: shape, spec and bytes on a device for each parameter. notes: what the mesh does not do for the model,
+    and what is multiplied in eight bits.
     devices: as on so many, which need not be there; 0: on those that are. Nothing is allocated or compiled.
     """
     example = prepare.blank(experiment, schema)
@@ -44,6 +45,9 @@ def facts(experiment: Experiment, schema: Any, *, devices: int = 0) -> dict[str,
     )
     model = activation.Placed(experiment.model, mesh, experiment.mesh)
     jax.eval_shape(lambda s, i: model.apply({"params": s.params, **s.variables}, i, train=False), shapes, seen.inputs)
+    taught = quantized.over(model, experiment.quantized)
+    variables = {"params": shapes.params, **shapes.variables}
+    rounded = quantized.notes(taught, variables, seen.inputs, None if devices else jax.devices()[0])
     forward, by_part = _forward(experiment.model, shapes, schema.example(1).inputs)
     return {
         "parameters": {"total": trees.count(shapes.params), "parts": _parameters(shapes.params)},
@@ -59,7 +63,7 @@ def facts(experiment: Experiment, schema: Any, *, devices: int = 0) -> dict[str,
         },
         "mesh": dict(mesh.shape),
         "shardings": _shardings(shapes.params, places.params),
-        "notes": audit.notes(shapes, places, mesh, model),
+        "notes": audit.notes(shapes, places, mesh, model) + rounded,
         "schema": [list(row) for row in schema.describe()],
     }
 

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from mmjax import Experiment, datasets, decoders, fields, generate, objectives, show
-from mmjax.core import Mean, Outputs, Signal, Tokens
+from mmjax.core import Mean, Outputs, Signal, Tokens, UserError
 from mmjax.data.schema import Schema
-from mmjax.train import Mesh, Optim, Run, Sgd
+from mmjax.train import Mesh, Optim, Quantized, Run, Sgd
 
 
 class Net(nn.Module):
@@ -57,7 +57,7 @@ SCHEMA = Schema(inputs={"x": Field(6)}, targets={"y": Field(2)})
 
 @pytest.fixture
 def facts():
-    def make(mesh=Mesh(data=8), rule=Sgd(momentum=0.9), batch=16):
+    def make(mesh=Mesh(data=8), rule=Sgd(momentum=0.9), batch=16, **fields):
         experiment = Experiment(
             model=Net(),
             data=types.SimpleNamespace(batch=batch),
@@ -65,6 +65,7 @@ def facts():
             optim=Optim(rule=rule, clip=0.0),
             run=Run(steps=10),
             mesh=mesh,
+            **fields,
         )
         return show.facts(experiment, SCHEMA)
 
@@ -129,3 +130,10 @@ def test_it_can_be_read(facts):
 )
 def test_numbers_are_short(value, told):
     assert show.number(value) == told
+
+
+def test_what_is_rounded_is_shown_and_a_pattern_that_finds_nothing_refused(facts):
+    notes = facts(quantized=Quantized(forward="int8", where=("trunk",)))["notes"]
+    assert "quantized: 1 of 2 layers with a kernel multiply in int8" in notes
+    with pytest.raises(UserError, match="'quarry' is found in no layer with a kernel; there are head, trunk"):
+        facts(quantized=Quantized(forward="int8", where=("quarry",)))

@@ -69,6 +69,8 @@ def over(model: Any, quantized: Quantized) -> Any:
 def notes(model: Any, variables: Any, inputs: Any, device: Any) -> list[str]:
     """What is rounded, and whether ``device`` multiplies such numbers itself, in a line each; none where nothing is.
 
+    device: None where it is not there to be asked.
+
     Raises UserError for a pattern that no layer with a kernel matches.
     """
     if not isinstance(model, Rounded):
@@ -82,6 +84,8 @@ def notes(model: Any, variables: Any, inputs: Any, device: Any) -> list[str]:
     back = [f"{what} in {kind}" for what, kind in (("back", own.backward), ("for kernels", own.kernels)) if kind]
     rounded = sum(map(own.chosen, layers))
     line = f"quantized: {rounded} of {len(layers)} layers with a kernel multiply in {', '.join([own.forward, *back])}"
+    if device is None:
+        return [line]
     kinds = sorted({kind for kind in (own.forward, own.backward, own.kernels) if kind})
     slow = [kind for kind in kinds if not native(kind, device)]
     name = device.device_kind

@@ -15,6 +15,7 @@ into a kernel, so utilisation (MFU) leaves out what one does.
 """
 
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -26,7 +27,6 @@ from mmjax.train.sharding import ROWS, AnyMesh, rows
 
 PLATFORMS = {"plain": "", "cudnn": "gpu", "splash": "tpu"}
 _TILE = 128
-_MADE = "splash"  # what the kernel gave
 
 
 def check(kind: str, mesh: AnyMesh) -> None:
@@ -73,7 +73,7 @@ def splash(length: int, *, causal: bool, reach: tuple[int, int] | None, interpre
     """``(query, key, value, numbers) -> mixed``; tokens (b n) look at those of their own number.
 
     What fills a row up to whole tiles has number 0, as padding has. The backward pass finds what it was given as it
-    was, and what the kernel made: filled up, and with a head's features last, a TPU would hold twice as much.
+    was, and what came out: filled up, and with a head's features last, a TPU would hold twice as much.
     """
     from jax.experimental.pallas.ops.tpu import splash_attention as room  # slow to import, and for TPUs alone
 
@@ -89,27 +89,65 @@ def splash(length: int, *, causal: bool, reach: tuple[int, int] | None, interpre
         part = jnp.swapaxes(part.reshape(*part.shape[:2], heads, -1), 1, 2)
         return jnp.pad(part, ((0, 0), (0, 0), (0, filled), (0, 0)))
 
+    def flat(part: Any) -> Any:
+        return jnp.swapaxes(part[:, :, :length], 1, 2).reshape(part.shape[0], length, -1)
+
     def local(query: Any, key: Any, value: Any, numbers: Any) -> Any:
         shape, shared = query.shape, key.shape[2]
         kernel = room.make_splash_mha(
-            room.MultiHeadMask([mask] * shape[2]),
-            block_sizes=sizes,
-            head_shards=1,
-            q_seq_shards=1,
-            interpret=interpret,
-            residual_checkpoint_name=_MADE,
+            room.MultiHeadMask([mask] * shape[2]), block_sizes=sizes, head_shards=1, q_seq_shards=1, interpret=interpret
         )
 
-        @functools.partial(jax.checkpoint, policy=jax.checkpoint_policies.save_only_these_names(_MADE))
-        def mixed(query: Any, key: Any, value: Any) -> Any:
-            query = filling(query * shape[3] ** -0.5, shape[2])
+        def mixed(query: Any, key: Any, value: Any, numbers: Any) -> Any:
             segments = room.SegmentIds(*[jnp.pad(numbers, ((0, 0), (0, filled)))] * 2)
-            out: Any = jax.vmap(kernel)(query, filling(key, shared), filling(value, shared), segments)
-            return jnp.swapaxes(out[:, :, :length], 1, 2).astype(query.dtype)
+            return jax.vmap(kernel)(query, key, value, segments).astype(query.dtype)
 
-        return mixed(*(part.reshape(*part.shape[:2], -1) for part in (query, key, value)))
+        given = (query * shape[3] ** -0.5, key, value)
+        given = (part.reshape(*part.shape[:2], -1) for part in given)
+        heads = (shape[2], shared, shared)
+        return lean(mixed, heads=heads, fill=filling, flat=flat)(*given, numbers).reshape(shape)
 
     return local
+
+
+def lean(mixed: Callable[..., Any], *, heads: Sequence[int], fill: Callable[..., Any], flat: Callable[..., Any]) -> Any:
+    """``mixed`` of what is filled, for what is flat: the backward pass finds both what it was given and what came out
+    flat, and fills it anew, where the kernel's own rule would keep them filled.
+
+    heads: of each array, for ``fill(array, heads)``; ``flat`` takes what comes out back.
+    """
+
+    @jax.custom_vjp
+    def run(*given: Any) -> Any:
+        return forward(*given)[0]
+
+    def forward(*given: Any) -> tuple[Any, Any]:
+        *arrays, numbers = given
+        filled = [fill(array, many) for array, many in zip(arrays, heads, strict=True)]
+        out, back = jax.vjp(functools.partial(mixed, numbers=numbers), *filled)
+        result = flat(out)
+        leaves, tree = jax.tree.flatten(back)
+        large = (*filled, out)
+        # Which of those the rule keeps is known by identity: what is not found is kept as it is.
+        places = [next((n for n, one in enumerate(large) if one is leaf), None) for leaf in leaves]
+        small = [leaf for leaf, place in zip(leaves, places, strict=True) if place is None]
+        rebuilt = functools.partial(_rebuilt, tree=tree, places=places, fill=fill, heads=(*heads, heads[0]))
+        return result, jax.tree_util.Partial(rebuilt, (*arrays, result), small)
+
+    def backward(kept: Any, cotangent: Any) -> tuple[Any, ...]:
+        return (*(flat(part) for part in kept()(fill(cotangent, heads[0]))), None)
+
+    run.defvjp(forward, backward)
+    return run
+
+
+def _rebuilt(
+    arrays: Any, small: Sequence[Any], *, tree: Any, places: Sequence[int | None], fill: Any, heads: Sequence[int]
+) -> Any:
+    """The kernel's own rule with what it keeps, filled up."""
+    others = iter(small)
+    filled = [fill(array, many) for array, many in zip(arrays, heads, strict=True)]
+    return jax.tree.unflatten(tree, [next(others) if place is None else filled[place] for place in places])
 
 
 def _suits_splash(query: jax.Array, key: jax.Array, allowed: Any) -> bool:

@@ -1,5 +1,7 @@
 """Makers' kernels give what the plain way gives where they fit; segments do not leak; elsewhere they stand back."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,8 +51,8 @@ def test_what_splash_keeps_is_not_filled_up():
     numbers = jnp.ones((1, 130), jnp.int32)
     kept = jax.eval_shape(lambda *parts: jax.vjp(lambda *own: splash(*own, numbers), *parts)[1], *given)
     shapes = [leaf.shape for leaf in jax.tree.leaves(kept)]
-    assert shapes.count((1, 130, 128)) == 3  # queries, keys, values
-    assert shapes.count((1, 2, 256, 64)) == 1  # what the kernel made of them
+    assert shapes.count((1, 130, 128)) == 4  # queries, keys, values, and what was made of them
+    assert max(math.prod(shape) for shape in shapes) == 130 * 128
 
 
 def test_packed_documents_do_not_leak_through_splash():

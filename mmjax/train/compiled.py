@@ -1,4 +1,4 @@
-"""How hard the compiler tries."""
+"""What the compiler is told."""
 
 import os
 from collections.abc import Callable
@@ -9,13 +9,23 @@ import jax
 # On processors: what begins a run compiles in half the time to the same bits, a step in nine tenths of it, and runs no
 # slower (docs/measurements/step.md).
 _QUICK = {"xla_backend_optimization_level": 1}
+# On TPUs whose chips share arrays: gradients are scattered where libtpu would sum them whole on every chip, which sends
+# twice the bytes (docs/measurements/aot.md). Published recipes of pods say so, too (MaxText's for TPU v7x).
+_SCATTERED = {"xla_tpu_enable_sparse_core_collective_offload_nd_reduce_scatter": True}
 
 
 def jit(function: Callable[..., Any], mesh: jax.sharding.Mesh, **how: Any) -> Any:
     """``jax.jit`` for a program of a run on ``mesh``.
 
-    Compilers for other devices are left to themselves, and whoever sets the level in XLA_FLAGS has decided.
+    Whoever sets an option in XLA_FLAGS or LIBTPU_INIT_ARGS has decided.
     """
-    told = next(iter(_QUICK)) in os.environ.get("XLA_FLAGS", "")
-    quick = mesh.devices.flat[0].platform == "cpu" and not told
-    return jax.jit(function, compiler_options=_QUICK if quick else None, **how)
+    told = os.environ.get("XLA_FLAGS", "") + os.environ.get("LIBTPU_INIT_ARGS", "")
+    options = {name: value for name, value in _options(mesh).items() if name not in told}
+    return jax.jit(function, compiler_options=options or None, **how)
+
+
+def _options(mesh: jax.sharding.Mesh) -> dict[str, Any]:
+    platform = mesh.devices.flat[0].platform
+    if platform == "tpu" and mesh.shape.get("fsdp", 1) > 1:
+        return _SCATTERED
+    return _QUICK if platform == "cpu" else {}

@@ -23,11 +23,12 @@ def _flags_of_the_cpu(monkeypatch):
 
 
 @WANTED
+@pytest.mark.parametrize("topology", ["v5e:2x4", "v5p:2x2x2"])
 @pytest.mark.parametrize("way", [Mesh(), Mesh(data=1, fsdp=8)], ids=["data", "fsdp"])
-def test_gradients_meet_once(way):
+def test_gradients_meet_once(way, topology):
     from tools import aot
 
-    found = aot.measure(dataclasses.replace(MADE, mesh=way), "v5e:2x4")
+    found = aot.measure(dataclasses.replace(MADE, mesh=way), topology)
     whole = found["memory"]["parameters"] * (8 if way.fsdp > 1 else 1)
     sent = {kind: part["bytes"] for kind, part in found["collectives"].items()}
     if way.fsdp > 1:  # parameters twice as bfloat16, gradients once as float32

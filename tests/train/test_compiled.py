@@ -1,4 +1,6 @@
-"""Programs of a run are compiled quickly, on processors alone, whatever the compiler, to the same numbers."""
+"""Programs of a run are compiled quickly on processors, to the same numbers; on TPUs gradients are scattered."""
+
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +9,10 @@ import pytest
 
 from mmjax.train import Mesh, compiled
 
+SCATTER = "xla_tpu_enable_sparse_core_collective_offload_nd_reduce_scatter"
 
-def told(monkeypatch, flags):
+
+def told(monkeypatch, flags, mesh=None):
     """What jax is told of a program."""
     heard = []
 
@@ -18,7 +22,7 @@ def told(monkeypatch, flags):
 
     monkeypatch.setenv("XLA_FLAGS", flags)
     monkeypatch.setattr(jax, "jit", jit)
-    compiled.jit(jnp.sin, Mesh().build(jax.devices()[:1]))
+    compiled.jit(jnp.sin, mesh or Mesh().build(jax.devices()[:1]))
     return heard
 
 
@@ -29,6 +33,17 @@ def test_the_compiler_tries_less(monkeypatch, flags):
 
 def test_whoever_set_the_level_has_decided(monkeypatch):
     assert told(monkeypatch, "--xla_backend_optimization_level=2") == [None]
+
+
+def pod(**shape):
+    return SimpleNamespace(shape=shape, devices=np.array([SimpleNamespace(platform="tpu")]))
+
+
+def test_chips_that_share_arrays_scatter_gradients(monkeypatch):
+    assert told(monkeypatch, "", pod(data=1, fsdp=8)) == [{SCATTER: True}]
+    assert told(monkeypatch, "", pod(data=8, fsdp=1)) == [None]
+    monkeypatch.setenv("LIBTPU_INIT_ARGS", f"--{SCATTER}=false")
+    assert told(monkeypatch, "", pod(data=1, fsdp=8)) == [None]
 
 
 def test_every_version_of_the_compiler_knows_the_option(monkeypatch):

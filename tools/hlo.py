@@ -70,8 +70,7 @@ def products(text: str) -> dict[str, int]:
         kinds = {line.name: found[1] for line in bodies[name] if (found := _SHAPE.match(line.kind))}
         for line in bodies[name]:
             if line.operation in ("dot", "convolution"):
-                given = re.findall(r"%([\w.\-]+)", line.rest.split(")", 1)[0])
-                kind = max((kinds[part] for part in given), key=_width)
+                kind = max((kinds[part] for part in _operands(line)), key=_width)
                 total[kind] = total.get(kind, 0) + many
     return total
 
@@ -84,7 +83,7 @@ def computations(text: str) -> dict[str, list[Instruction]]:
         head = _HEAD.match(line)
         if head:
             current = found["ENTRY" if head[1] else head[2]] = []
-        elif line.startswith("}"):
+        elif line.rstrip() == "}":  # a kernel may have lines of its own that begin so
             current = None
         elif current is not None:
             instruction = _instruction(line)
@@ -129,17 +128,42 @@ def _runs(bodies: Mapping[str, list[Instruction]], name: str, many: int) -> Iter
 
 
 def _turns(line: Instruction, bodies: Mapping[str, list[Instruction]]) -> int:
-    """How often a loop turns: as the compiler says, or else up to the number that its condition compares with."""
+    """How often a loop turns: as the compiler says, or else up to the number that its condition compares with, by what
+    a turn adds to what is compared."""
     found = re.search(r'known_trip_count"?:\s*\{"?n"?:\s*"?(\d+)', line.rest)
     if found is not None:
         return int(found[1])
-    condition = re.search(r"condition=%?([\w.\-]+)", line.rest)
-    limits = [
+    condition, body = (
+        {inner.name: inner for inner in bodies.get(found[1] if found else "", ())}
+        for found in (re.search(rf"{part}=%?([\w.\-]+)", line.rest) for part in ("condition", "body"))
+    )
+    limit = max((_constant(inner) or 0 for inner in condition.values()), default=1) or 1
+    steps = [_step(inner, condition, body) for inner in condition.values() if inner.operation == "compare"]
+    return math.ceil(limit / max(steps, default=1))
+
+
+def _step(compare: Instruction, condition: Mapping[str, Instruction], body: Mapping[str, Instruction]) -> int:
+    """What a turn adds to the part of the loop's tuple that ``compare`` reads; 1 where that can't be read."""
+    places = [
         int(found[1])
-        for inner in bodies.get(condition[1] if condition else "", ())
-        if inner.operation == "constant" and (found := re.match(r"(\d+)\)", inner.rest))
+        for name in _operands(compare)
+        if name in condition and (found := re.search(r"index=(\d+)", condition[name].rest))
     ]
-    return max(limits, default=1)
+    results = _operands(list(body.values())[-1]) if body else []
+    for place in places:
+        grown = body.get(results[place]) if place < len(results) else None
+        if grown is not None and grown.operation == "add":
+            return max((_constant(body[name]) or 0 for name in _operands(grown) if name in body), default=1) or 1
+    return 1
+
+
+def _operands(line: Instruction) -> list[str]:
+    return re.findall(r"%([\w.\-]+)", line.rest.split(")", 1)[0])
+
+
+def _constant(line: Instruction) -> int | None:
+    found = re.match(r"(\d+)\)", line.rest) if line.operation == "constant" else None
+    return int(found[1]) if found else None
 
 
 def _bytes(line: Instruction, kind: str, devices: int, *, half: bool) -> int:

@@ -100,7 +100,8 @@ def splash(length: int, *, causal: bool, reach: tuple[int, int] | None, interpre
 
         def mixed(query: Any, key: Any, value: Any, numbers: Any) -> Any:
             segments = room.SegmentIds(*[jnp.pad(numbers, ((0, 0), (0, filled)))] * 2)
-            return jax.vmap(kernel)(query, key, value, segments).astype(query.dtype)
+            out: Any = jax.vmap(kernel)(query, key, value, segments)
+            return out.astype(query.dtype)
 
         given = (query * shape[3] ** -0.5, key, value)
         given = (part.reshape(*part.shape[:2], -1) for part in given)

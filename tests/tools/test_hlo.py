@@ -63,6 +63,39 @@ def test_every_collective_counts_as_often_as_it_runs():
     assert found["all-to-all"] == {"bytes": 64 * 3 // 4, "overlapped": 0}
 
 
+def test_a_loop_that_counts_by_two_turns_half_as_often():
+    """Four steps by two, of a part that leaves twice a turn; a kernel's own lines do not end what it stands in."""
+    text = """HloModule step
+
+%body (arg: (f32[8], s32[])) -> (f32[8], s32[]) {
+  %arg = (f32[8]{0}, s32[]) parameter(0)
+  %own = f32[8]{0} get-tuple-element(%arg), index=0
+  %many = s32[] get-tuple-element(%arg), index=1
+  %two = s32[] constant(2)
+  %made = f32[8]{0} custom-call(%own), custom_call_target="kernel", frontend_attributes={kernel_metadata={
+"xprof_metadata":"{\\"block\\": 512}"
+}}, metadata={op_name="kernel"}
+  %left = f32[8]{0} collective-permute(%made), channel_id=1, source_target_pairs={{0,1},{1,0}}
+  %right = f32[8]{0} collective-permute(%left), channel_id=2, source_target_pairs={{0,1},{1,0}}
+  %more = s32[] add(%many, %two)
+  ROOT %out = (f32[8]{0}, s32[]) tuple(%right, %more)
+}
+
+%condition (given: (f32[8], s32[])) -> pred[] {
+  %given = (f32[8]{0}, s32[]) parameter(0)
+  %count = s32[] get-tuple-element(%given), index=1
+  %limit = s32[] constant(4)
+  ROOT %less = pred[] compare(%count, %limit), direction=LT
+}
+
+ENTRY %main (x: (f32[8], s32[])) -> (f32[8], s32[]) {
+  %x = (f32[8]{0}, s32[]) parameter(0)
+  ROOT %loop = (f32[8]{0}, s32[]) while(%x), condition=%condition, body=%body
+}
+"""
+    assert hlo.traffic(text, devices=2) == {"collective-permute": {"bytes": 2 * 2 * 8 * 4, "overlapped": 0}}
+
+
 def test_a_program_that_sends_nothing():
     text = "HloModule m\n\nENTRY %main (x: f32[4]) -> f32[4] {\n  ROOT %x = f32[4] parameter(0)\n}\n"
     assert hlo.traffic(text, devices=1) == {}

@@ -3,12 +3,15 @@
 A table in Markdown of what ``tools.bench.accelerator`` runs where there is a device: here it is only compiled
 (``libtpu``), for eight chips that share every array (fsdp). The need is parameters, gradients, optimizer, and what the
 backward pass reads by the jaxpr. The compiler counts a loop's body once; so its operations are those of one and of two
-layers that stand alone, whole arrays and whole words' logits on every chip, carried on to the depth that there is.
+layers that stand alone, whole arrays and whole words' logits on every chip, carried on to the depth that there is. The
+least that is sent: what is split, gathered as bfloat16 for the forward and the backward pass (once where no layer reads
+it), and gradients scattered as bfloat16, in which layers compute them.
 Causal attention counts whole on both sides: the plain way computes what it masks.
 """
 
 import argparse
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -16,13 +19,17 @@ from typing import Any
 import jax
 
 from mmjax import Mesh
-from mmjax.train import Experiment
+from mmjax.core import trees
+from mmjax.train import Experiment, prepare, sharding
 from tools import aot
 from tools.bench import accelerator
 from tools.bench.size import SIZES, TINY, Size
 
 TOPOLOGIES = ("v5p:2x2x2", "v6e:2x4")
-HEAD = ("topology", "model", "attention", "peak GiB", "need GiB", "of need", "sent GB", "PFLOP a chip", "of count", "s")
+HEAD = (
+    *("topology", "model", "attention", "peak GiB", "need GiB", "of need"),
+    *("sent GB", "least GB", "of least", "PFLOP a chip", "of count", "s"),
+)
 
 
 def case(size: Size, mesh: Mesh, chips: int) -> Experiment:
@@ -58,11 +65,22 @@ def operations(made: Experiment, topology: str, depth: int) -> tuple[int, int]:
     return tuple(one[kind] + (depth - 1) * (two[kind] - one[kind]) for kind in ("compiled", "whole"))
 
 
+def least(made: Experiment, topology: str) -> float:
+    """The bytes that each chip has to send in a step."""
+    prepared = prepare.prepare(made, devices=aot.devices(topology))
+    places, sent = trees.flatten(prepared.shardings.params), 0
+    for path, leaf in trees.flatten(prepared.shapes.params).items():
+        split = math.prod(places[path].shard_shape(leaf.shape)) < leaf.size
+        sent += 2 * leaf.size * (2 + bool(sharding.SCANNED.search(path)) if split else 2)
+    return sent * (prepared.mesh.size - 1) / prepared.mesh.size
+
+
 def row(name: str, size: Size, topology: str, attention: str, *, counted: bool, options: Sequence[str] = ()) -> str:
     """A line of the table, with its operations where they are to be ``counted``."""
     chips = len(aot.devices(topology))
     made = case(size, Mesh(data=1, fsdp=chips, attention=attention), chips)
     found = aot.measure(made, topology, options)
+    sent, minimum = sum(part["bytes"] for part in found["collectives"].values()), least(made, topology)
     compiled, wanted = operations(made, topology, size.depth) if counted else (0, 1)
     cells = [
         topology,
@@ -72,6 +90,8 @@ def row(name: str, size: Size, topology: str, attention: str, *, counted: bool, 
         f"{aot.need(found) / 2**30:,.2f}",
         f"{found['memory']['peak'] / aot.need(found):.2f}",
         ", ".join(f"{kind} {part['bytes'] / 1e9:.2f}" for kind, part in found["collectives"].items()),
+        f"{minimum / 1e9:.2f}",
+        f"{sent / minimum:.2f}",
         f"{compiled / 1e15:.3f}" if counted else "",
         f"{compiled / wanted:.3f}" if counted else "",
         f"{found['compile_seconds']:.0f}",

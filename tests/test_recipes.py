@@ -129,7 +129,8 @@ def fewer_of(evaluator):
     if not isinstance(data, datasets.Manifest) or data.fold or len(data.source().rows) < 400:
         return evaluator
     fold = datasets.Fold(10, held_out=True, evenly=data.label or "")
-    return dataclasses.replace(evaluator, data=dataclasses.replace(data, fold=fold))
+    several = min(data.batch, 64)  # and one that is not full
+    return dataclasses.replace(evaluator, data=dataclasses.replace(data, fold=fold, batch=several))
 
 
 def probed(evaluator):

@@ -83,7 +83,7 @@ def computations(text: str) -> dict[str, list[Instruction]]:
         head = _HEAD.match(line)
         if head:
             current = found["ENTRY" if head[1] else head[2]] = []
-        elif line.rstrip() == "}":  # a kernel may have lines of its own that begin so
+        elif re.match(r"\}(, execution_thread=.*)?\s*$", line):  # a kernel may have lines of its own that begin so
             current = None
         elif current is not None:
             instruction = _instruction(line)
@@ -137,7 +137,7 @@ def _turns(line: Instruction, bodies: Mapping[str, list[Instruction]]) -> int:
         {inner.name: inner for inner in bodies.get(found[1] if found else "", ())}
         for found in (re.search(rf"{part}=%?([\w.\-]+)", line.rest) for part in ("condition", "body"))
     )
-    limit = max((_constant(inner) or 0 for inner in condition.values()), default=1) or 1
+    limit = max((n for inner in condition.values() if (n := _constant(inner)) is not None), default=1)
     steps = [_step(inner, condition, body) for inner in condition.values() if inner.operation == "compare"]
     return math.ceil(limit / max(steps, default=1))
 
@@ -149,7 +149,8 @@ def _step(compare: Instruction, condition: Mapping[str, Instruction], body: Mapp
         for name in _operands(compare)
         if name in condition and (found := re.search(r"index=(\d+)", condition[name].rest))
     ]
-    results = _operands(list(body.values())[-1]) if body else []
+    last = list(body.values())[-1:]
+    results = _operands(last[0]) if last and last[0].operation == "tuple" else []
     for place in places:
         grown = body.get(results[place]) if place < len(results) else None
         if grown is not None and grown.operation == "add":

@@ -10,8 +10,9 @@ import jax
 # slower (docs/measurements/step.md).
 _QUICK = {"xla_backend_optimization_level": 1}
 # On TPUs whose chips share arrays: gradients are scattered where libtpu would sum them whole on every chip, which sends
-# twice the bytes (docs/measurements/aot.md). Published recipes of pods say so, too (MaxText's for TPU v7x).
+# twice the bytes (docs/measurements/aot.md). For generations that have sparse cores and were compiled for: v5p, v6e.
 _SCATTERED = {"xla_tpu_enable_sparse_core_collective_offload_nd_reduce_scatter": True}
+_SPARSE = ("TPU v5", "TPU v5p", "TPU v6 lite", "TPU v6e")
 
 
 def jit(function: Callable[..., Any], mesh: jax.sharding.Mesh, **how: Any) -> Any:
@@ -25,7 +26,7 @@ def jit(function: Callable[..., Any], mesh: jax.sharding.Mesh, **how: Any) -> An
 
 
 def _options(mesh: jax.sharding.Mesh) -> dict[str, Any]:
-    platform = mesh.devices.flat[0].platform
-    if platform == "tpu" and mesh.shape.get("fsdp", 1) > 1:
+    device = mesh.devices.flat[0]
+    if device.device_kind in _SPARSE and mesh.shape.get("fsdp", 1) > 1:
         return _SCATTERED
-    return _QUICK if platform == "cpu" else {}
+    return _QUICK if device.platform == "cpu" else {}

@@ -73,7 +73,8 @@ def splash(length: int, *, causal: bool, reach: tuple[int, int] | None, interpre
     """``(query, key, value, numbers) -> mixed``; tokens (b n) look at those of their own number.
 
     What fills a row up to whole tiles has number 0, as padding has. The backward pass finds what it was given as it
-    was, and what came out: filled up, and with a head's features last, a TPU would hold twice as much.
+    was, and what came out: filled up, and with a head's features last, a TPU would hold twice as much. With a
+    ``remat`` that computes attention again neither is kept.
     """
     from jax.experimental.pallas.ops.tpu import splash_attention as room  # slow to import, and for TPUs alone
 
@@ -118,21 +119,29 @@ def lean(mixed: Callable[..., Any], *, heads: Sequence[int], fill: Callable[...,
     heads: of each array, for ``fill(array, heads)``; ``flat`` takes what comes out back.
     """
 
+    def filled(arrays: Sequence[Any]) -> list[Any]:
+        return [fill(array, many) for array, many in zip(arrays, (*heads, heads[0]), strict=False)]
+
     @jax.custom_vjp
     def run(*given: Any) -> Any:
-        return forward(*given)[0]
+        *arrays, numbers = given
+        return flat(mixed(*filled(arrays), numbers=numbers))
 
     def forward(*given: Any) -> tuple[Any, Any]:
         *arrays, numbers = given
-        filled = [fill(array, many) for array, many in zip(arrays, heads, strict=True)]
-        out, back = jax.vjp(functools.partial(mixed, numbers=numbers), *filled)
+        parts = filled(arrays)
+        out, back = jax.vjp(functools.partial(mixed, numbers=numbers), *parts)
         result = flat(out)
         leaves, tree = jax.tree.flatten(back)
-        large = (*filled, out)
+        large = (*parts, out)
         # Which of those the rule keeps is known by identity: what is not found is kept as it is.
         places = [next((n for n, one in enumerate(large) if one is leaf), None) for leaf in leaves]
         small = [leaf for leaf, place in zip(leaves, places, strict=True) if place is None]
-        rebuilt = functools.partial(_rebuilt, tree=tree, places=places, fill=fill, heads=(*heads, heads[0]))
+
+        def rebuilt(arrays: Any, small: Any) -> Any:
+            parts, others = filled(arrays), iter(small)
+            return jax.tree.unflatten(tree, [next(others) if place is None else parts[place] for place in places])
+
         return result, jax.tree_util.Partial(rebuilt, (*arrays, result), small)
 
     def backward(kept: Any, cotangent: Any) -> tuple[Any, ...]:
@@ -140,15 +149,6 @@ def lean(mixed: Callable[..., Any], *, heads: Sequence[int], fill: Callable[...,
 
     run.defvjp(forward, backward)
     return run
-
-
-def _rebuilt(
-    arrays: Any, small: Sequence[Any], *, tree: Any, places: Sequence[int | None], fill: Any, heads: Sequence[int]
-) -> Any:
-    """The kernel's own rule with what it keeps, filled up."""
-    others = iter(small)
-    filled = [fill(array, many) for array, many in zip(arrays, heads, strict=True)]
-    return jax.tree.unflatten(tree, [next(others) if place is None else filled[place] for place in places])
 
 
 def _suits_splash(query: jax.Array, key: jax.Array, allowed: Any) -> bool:

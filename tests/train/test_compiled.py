@@ -35,13 +35,15 @@ def test_whoever_set_the_level_has_decided(monkeypatch):
     assert told(monkeypatch, "--xla_backend_optimization_level=2") == [None]
 
 
-def pod(**shape):
-    return SimpleNamespace(shape=shape, devices=np.array([SimpleNamespace(platform="tpu")]))
+def pod(kind="TPU v5", **shape):
+    return SimpleNamespace(shape=shape, devices=np.array([SimpleNamespace(platform="tpu", device_kind=kind)]))
 
 
 def test_chips_that_share_arrays_scatter_gradients(monkeypatch):
     assert told(monkeypatch, "", pod(data=1, fsdp=8)) == [{SCATTER: True}]
+    assert told(monkeypatch, "", pod("TPU v6 lite", data=2, fsdp=4)) == [{SCATTER: True}]
     assert told(monkeypatch, "", pod(data=8, fsdp=1)) == [None]
+    assert told(monkeypatch, "", pod("TPU v5 lite", data=1, fsdp=8)) == [None]
     monkeypatch.setenv("LIBTPU_INIT_ARGS", f"--{SCATTER}=false")
     assert told(monkeypatch, "", pod(data=1, fsdp=8)) == [None]
 

@@ -45,14 +45,23 @@ def test_splash_gives_what_the_plain_way_gives(groups, fields, length):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), ours, plain)
 
 
-def test_what_splash_keeps_is_not_filled_up():
-    given = drawn(2, 130)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_what_splash_keeps_is_not_filled_up(groups, dtype):
+    given = [part.astype(dtype) for part in drawn(groups, 130)]
     splash = kernel.splash(130, causal=False, reach=None, interpret=True)
     numbers = jnp.ones((1, 130), jnp.int32)
     kept = jax.eval_shape(lambda *parts: jax.vjp(lambda *own: splash(*own, numbers), *parts)[1], *given)
     shapes = [leaf.shape for leaf in jax.tree.leaves(kept)]
-    assert shapes.count((1, 130, 128)) == 4  # queries, keys, values, and what was made of them
+    assert shapes.count((1, 130, 128)) == 2 * groups  # queries, what came out; keys and values, too
+    assert shapes.count((1, 130, 64)) == 4 - 2 * groups
     assert max(math.prod(shape) for shape in shapes) == 130 * 128
+
+
+def test_where_nothing_is_derived_splash_keeps_nothing():
+    splash = kernel.splash(130, causal=False, reach=None, interpret=True)
+    told = str(jax.make_jaxpr(splash)(*drawn(2, 130), jnp.ones((1, 130), jnp.int32)).jaxpr)
+    assert "no_residuals" in told and "fwd_segmented_residuals" not in told
 
 
 def test_packed_documents_do_not_leak_through_splash():

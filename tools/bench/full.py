@@ -1,11 +1,11 @@
 """``python -m tools.bench.full [--sizes NAME ...] [TOPOLOGY ...]``: models at their real size, compiled for TPUs.
 
 A table in Markdown of what ``tools.bench.accelerator`` runs where there is a device: here it is only compiled
-(``libtpu``), for eight chips that share every array (fsdp). The need is parameters, gradients, optimizer, and what the
+(``libtpu``), for chips that share every array (fsdp). The need is parameters, gradients, optimizer, and what the
 backward pass reads by the jaxpr. The compiler counts a loop's body once; so its operations are those of one and of two
 layers that stand alone, whole arrays and whole words' logits on every chip, carried on to the depth that there is. The
 least that is sent: what is split, gathered as bfloat16 for the forward and the backward pass (once where no layer reads
-it), and gradients scattered as bfloat16, in which layers compute them.
+it), and gradients scattered as bfloat16, in which layers compute them; those of what is not split, summed.
 Causal attention counts whole on both sides: the plain way computes what it masks.
 """
 
@@ -65,9 +65,8 @@ def operations(made: Experiment, topology: str, depth: int) -> tuple[int, int]:
     return tuple(one[kind] + (depth - 1) * (two[kind] - one[kind]) for kind in ("compiled", "whole"))
 
 
-def least(made: Experiment, topology: str) -> float:
+def least(prepared: prepare.Prepared) -> float:
     """The bytes that each chip has to send in a step."""
-    prepared = prepare.prepare(made, devices=aot.devices(topology))
     places, sent = trees.flatten(prepared.shardings.params), 0
     for path, leaf in trees.flatten(prepared.shapes.params).items():
         split = math.prod(places[path].shard_shape(leaf.shape)) < leaf.size
@@ -80,7 +79,8 @@ def row(name: str, size: Size, topology: str, attention: str, *, counted: bool, 
     chips = len(aot.devices(topology))
     made = case(size, Mesh(data=1, fsdp=chips, attention=attention), chips)
     found = aot.measure(made, topology, options)
-    sent, minimum = sum(part["bytes"] for part in found["collectives"].values()), least(made, topology)
+    sent = sum(part["bytes"] for part in found["collectives"].values())
+    minimum = least(prepare.prepare(made, devices=aot.devices(topology)))
     compiled, wanted = operations(made, topology, size.depth) if counted else (0, 1)
     cells = [
         topology,
@@ -91,7 +91,7 @@ def row(name: str, size: Size, topology: str, attention: str, *, counted: bool, 
         f"{found['memory']['peak'] / aot.need(found):.2f}",
         ", ".join(f"{kind} {part['bytes'] / 1e9:.2f}" for kind, part in found["collectives"].items()),
         f"{minimum / 1e9:.2f}",
-        f"{sent / minimum:.2f}",
+        f"{sent / minimum:.2f}" if minimum else "",
         f"{compiled / 1e15:.3f}" if counted else "",
         f"{compiled / wanted:.3f}" if counted else "",
         f"{found['compile_seconds']:.0f}",

@@ -1,7 +1,6 @@
 """One machine for every test: eight CPU devices, shapes checked, compilations kept between runs."""
 
 import gc
-import itertools
 import os
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +27,6 @@ jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / "
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 _MAPS = Path("/proc/self/maps")
-_TURN = itertools.count(1)
 
 # mmjax.core stays outside: tree transformations rebuild its structs around shardings and counts too.
 _CHECKED = [
@@ -50,8 +48,7 @@ def _room_for_programs():
     Each holds some maps; at the system's limit (65,530 unless told otherwise) the process ends without a word.
     """
     yield
-    # To read them takes some 20 ms where there are many, and ten tests do not add 30,000.
-    if next(_TURN) % 10 == 0 and _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > 30_000:
+    if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > 30_000:
         jax.clear_caches()
         gc.collect()
 

@@ -48,8 +48,9 @@ def test_recipe_runs_and_its_folder_answers(path, tmp_path, monkeypatch):
         evaluators = {name: some_of(evaluator) for name, evaluator in evaluators.items()}
     elif isinstance(model, decoders.Talker):  # its answers are asked for word by word
         evaluators = {name: few_of(evaluator) for name, evaluator in evaluators.items()}
-    shorter = {True: probed, False: fewer_of}
-    evaluators = {name: shorter[evaluator.reference is not None](evaluator) for name, evaluator in evaluators.items()}
+    evaluators = {
+        name: probed(evaluator) if evaluator.reference else evaluator for name, evaluator in evaluators.items()
+    }
     data = dataclasses.replace(experiment.data, batch=batch)
     if isinstance(data, Strung):  # of which there are as many strings as one likes
         data = dataclasses.replace(data, rows=64)
@@ -121,16 +122,6 @@ def few_of(evaluator):
 def some_of(evaluator):
     """The evaluator over a few strings."""
     return dataclasses.replace(evaluator, data=dataclasses.replace(evaluator.data, rows=16, batch=16))
-
-
-def fewer_of(evaluator):
-    """The evaluator over a tenth of its rows, where it is of a whole manifest with hundreds."""
-    data = evaluator.data
-    if not isinstance(data, datasets.Manifest) or data.fold or len(data.source().rows) < 400:
-        return evaluator
-    fold = datasets.Fold(10, held_out=True, evenly=data.label or "")
-    several = min(data.batch, 64)  # and one that is not full
-    return dataclasses.replace(evaluator, data=dataclasses.replace(data, fold=fold, batch=several))
 
 
 def probed(evaluator):

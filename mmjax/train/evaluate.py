@@ -128,7 +128,11 @@ class Evaluation:
     def _collect(self, weights: Any, visible: Collection[str]) -> dict[str, Any]:
         keep = self.keep(visible)
         with jax.set_mesh(self.mesh), contextlib.closing(self.batches()) as batches:
-            return self.joined(jax.device_get([self.gather(weights, batch, keep) for batch in batches]))
+            rows: list[Any] = []
+            for batch in batches:
+                rows.append(self.gather(weights, batch, keep))
+                place.settle(self.mesh, rows[-1:])
+            return self.joined(jax.device_get(rows))
 
     def _known(self, weights: Any, visible: Collection[str]) -> dict[str, Any]:
         """The rows of reference, by head of those that want some."""

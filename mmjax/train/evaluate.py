@@ -130,8 +130,8 @@ class Evaluation:
         with jax.set_mesh(self.mesh), contextlib.closing(self.batches()) as batches:
             rows: list[Any] = []
             for batch in batches:
-                rows.append(self.gather(weights, batch, keep))
                 place.settle(self.mesh, rows[-1:])
+                rows.append(self.gather(weights, batch, keep))
             return self.joined(jax.device_get(rows))
 
     def _known(self, weights: Any, visible: Collection[str]) -> dict[str, Any]:

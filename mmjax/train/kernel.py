@@ -119,7 +119,7 @@ def lean(mixed: Callable[..., Any], *, heads: Sequence[int], fill: Callable[...,
     heads: of each array, for ``fill(array, heads)``; ``flat`` takes what comes out back.
     """
 
-    def filled(arrays: Sequence[Any]) -> list[Any]:
+    def filled(arrays: Sequence[Any]) -> list[Any]:  # those given, and what came out if it is with them
         return [fill(array, many) for array, many in zip(arrays, (*heads, heads[0]), strict=False)]
 
     @jax.custom_vjp

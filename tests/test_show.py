@@ -106,7 +106,7 @@ def test_memory_of_one_device(facts):
 
 
 def test_split_parameters_take_less_on_each_device(facts):
-    found = facts(mesh=Mesh(data=2, fsdp=4, fsdp_size=16))
+    found = facts(mesh=Mesh(data=2, fsdp=4, fsdp_size=4))
     assert found["mesh"] == {"data": 2, "pipe": 1, "fsdp": 4, "expert": 1, "context": 1, "tensor": 1}
     assert found["shardings"]["trunk/kernel"] == {"shape": [6, 8], "spec": [None, "fsdp"], "bytes": 6 * 8 * 4 // 4}
     assert found["shardings"]["head/bias"]["bytes"] == 8
@@ -114,7 +114,7 @@ def test_split_parameters_take_less_on_each_device(facts):
 
 
 def test_it_can_be_read(facts):
-    found = facts(mesh=Mesh(data=2, fsdp=4, fsdp_size=16))
+    found = facts(mesh=Mesh(data=2, fsdp=4, fsdp_size=4))
     json.dumps(found, allow_nan=False)
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(show.table(found))

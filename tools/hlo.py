@@ -31,8 +31,8 @@ def traffic(text: str, devices: int) -> dict[str, dict[str, int]]:
     They are counted on the shortest way round (a ring) of the devices that meet. Of n that meet, an all-reduce of B
     bytes sends 2 B (n - 1) / n, an all-gather to B or a reduce-scatter from B sends B (n - 1) / n, an all-to-all as
     much of its own, and a permutation what it moves. A loop's body counts as often as it turns. A collective that is
-    cut into a start, steps beside other work, and an end is written once for each, under one channel, and counts
-    once; it is ``overlapped``.
+    cut into a start, steps beside other work, and an end is written once for each, under one chain or channel, and
+    counts once; it is ``overlapped``.
     """
     bodies = computations(text)
     found: dict[str, tuple[str, int, bool]] = {}
@@ -44,8 +44,7 @@ def traffic(text: str, devices: int) -> dict[str, dict[str, int]]:
                 continue
             scattered = kind == "all-reduce" and name.startswith("all-reduce-scatter")
             sent = many * _bytes(line, kind, devices, half=scattered)
-            channel = re.search(r"channel_id=(\d+)", line.rest)
-            key = channel[1] if channel and beside else f"{name} {number}"
+            key = (beside and _chain(line)) or f"{name} {number}"
             apart = beside or line.operation.endswith("-start") or found.get(key, ("", 0, False))[2]
             sent = max(sent, found.get(key, ("", 0, False))[1])
             found[key] = ("reduce-scatter" if scattered else kind, sent, apart)
@@ -57,6 +56,12 @@ def traffic(text: str, devices: int) -> dict[str, dict[str, int]]:
         for kind in COLLECTIVES
         if any(k == kind for k, _, _ in found.values())
     }
+
+
+def _chain(line: Instruction) -> str:
+    """What the steps of one collective have in common. Those of a ``shard_map`` may all have the same channel."""
+    found = re.search(r'chain_id="(\d+)"', line.rest) or re.search(r"channel_id=(\d+)", line.rest)
+    return found[0] if found else ""
 
 
 def products(text: str) -> dict[str, int]:

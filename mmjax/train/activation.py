@@ -14,9 +14,10 @@ from flax import linen
 from jax.sharding import NamedSharding, PartitionSpec
 
 from mmjax.core import LOSSES, Factored, UserError, masks
-from mmjax.train import across, kernel, sharding
+from mmjax.train import fsdp, kernel, sharding
 from mmjax.train.context import attend
 from mmjax.train.sharding import AnyMesh, Mesh, Rule
+from mmjax.train.shares import Shares
 from mmjax.train.stage import piped
 
 _ROWS = "+".join(sharding.ROWS)
@@ -42,7 +43,8 @@ class Placed:
     """
 
     def __init__(self, model: linen.Module, mesh: AnyMesh, settings: Mesh):
-        self.model, self._mesh, self._rules = model, mesh, (*settings.activations, *RULES)
+        self.model, self._mesh, self._settings = model, mesh, settings
+        self._rules = (*settings.activations, *RULES)
         self._exchange, self._kernel, self._pieces = settings.exchange, settings.attention, settings.pieces
         kernel.check(settings.attention, mesh)
         self._own = [pattern for pattern, _ in settings.activations]
@@ -65,7 +67,7 @@ class Placed:
         return out if self._mesh.size == 1 else jax.tree.map(self._shared, out, is_leaf=_factored)
 
     def _shared(self, part: Any) -> Any:
-        return part.replace(shares=across.Shares(self._mesh)) if _factored(part) else part
+        return part.replace(shares=Shares(self._mesh, self._settings, "head/kernel")) if _factored(part) else part
 
     def _after(self, call: Any, args: Any, kwargs: Any, context: Any) -> Any:
         if context.method_name == "mixed" and self._apart(*args[:2]):
@@ -82,7 +84,8 @@ class Placed:
         path = "/".join(context.module.path)
         if isinstance(context.module, linen.Conv) and self._mesh.shape["context"] > 1:
             return self._whole(call(self._whole(args[0]), *args[1:], **kwargs))
-        return jax.tree.map(lambda leaf: self._constrained(path, leaf), call(*args, **kwargs))
+        out = fsdp.called(call, args, kwargs, context.module, Shares(self._mesh, self._settings, path))
+        return jax.tree.map(lambda leaf: self._constrained(path, leaf), out)
 
     def _apart(self, query: Any, key: Any) -> bool:
         """Whether attention meets tokens of other devices; a few queries, as those that pool, come whole instead."""

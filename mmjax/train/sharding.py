@@ -50,7 +50,7 @@ class Mesh:
 
     ======= =====================================================================================================
     data    splits the rows of a batch
-    fsdp    splits rows too, and every array of at least ``fsdp_size`` numbers along its largest free axis
+    fsdp    splits rows too, and along its largest free axis every array of ``fsdp_size`` numbers a device or more
     expert  splits rows too, and the experts of mixture layers, to which the rows' tokens travel
     context splits the tokens of a row; attention meets the others' by way of ``exchange``
     tensor  splits heads and hidden units
@@ -62,6 +62,9 @@ class Mesh:
     devices with slow wires between, over which ``data`` is spread; 0 for what the devices say of themselves.
 
     attention: plain, or the kernel of the devices' maker, cudnn or splash, wherever it fits (``train.kernel``).
+
+    gather: layers bring their kernels together from so many devices of ``fsdp`` at a time, in steps, as from those of
+    one machine and then from all machines; 0 for what is best for the devices (``train.fsdp``).
 
     rules and activations: ordered pairs of a regular expression and a spec, tried before the house's own: for arrays
     by the paths of parameters, and for what layers give by the paths of layers (``train.activation``). An axis of a
@@ -82,6 +85,7 @@ class Mesh:
     slices: int = 0
     activations: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
     attention: str = "plain"
+    gather: int = 0
 
     def build(self, devices: Sequence[Any] | None = None) -> jax.sharding.Mesh:
         """The mesh over ``devices`` (all of them by default). Raises UserError where they do not fit."""
@@ -97,6 +101,8 @@ class Mesh:
     def _shape(self, devices: int) -> tuple[int, ...]:
         if self.exchange not in ("ring", "heads"):
             raise UserError(f"mesh.exchange={self.exchange!r} must be 'ring' or 'heads'")
+        if self.gather < 0:
+            raise UserError(f"mesh.gather={self.gather} must be 0 or a number of devices")
         sizes = {axis: getattr(self, axis) for axis in AXES}
         named = " ".join(f"{axis}={size}" for axis, size in sizes.items() if size != 1) or "data=1"
         if list(sizes.values()).count(-1) > 1 or any(n == 0 or n < -1 for n in sizes.values()):
@@ -170,6 +176,13 @@ def state_shardings(
     return TrainState(whole, params, variables, moments, whole)
 
 
+def inner(path: str, shape: tuple[int, ...], mesh: AnyMesh, settings: Mesh) -> PartitionSpec:
+    """The spec of a parameter as its layer meets it: where layers are scanned, without the axis of layers."""
+    if not SCANNED.search(path):
+        return _spec(path, shape, mesh, settings)
+    return PartitionSpec(*_spec(path, (mesh.shape["pipe"], *shape), mesh, settings)[1:])
+
+
 def axes_of(word: str | None, mesh: AnyMesh, *, of: str) -> tuple[str, ...]:
     """The mesh's axes that a word of a spec names. UserError for one that the mesh has not."""
     found = tuple(word.split("+")) if word else ()
@@ -205,7 +218,8 @@ def _spec(path: str, shape: tuple[int, ...], mesh: AnyMesh, settings: Mesh) -> P
     # Never along the layers of a scan: each turn of it would have to gather its own from everywhere.
     free = [i for i, over in enumerate(axes) if not over and i >= layers and shape[i] % mesh.shape["fsdp"] == 0]
     taken = any("fsdp" in over for over in axes)
-    if mesh.shape["fsdp"] > 1 and not taken and free and math.prod(shape) >= settings.fsdp_size:
+    large = math.prod(shape[layers:]) >= settings.fsdp_size * mesh.shape["fsdp"]
+    if mesh.shape["fsdp"] > 1 and not taken and free and large:
         axes[max(free, key=lambda i: shape[i])] = ("fsdp",)
     return PartitionSpec(*map(entry, axes))
 

@@ -63,6 +63,21 @@ def test_every_collective_counts_as_often_as_it_runs():
     assert found["all-to-all"] == {"bytes": 64 * 3 // 4, "overlapped": 0}
 
 
+def test_collectives_beside_other_work_that_share_a_channel_are_told_apart_by_their_chains():
+    chained = TEXT.replace("channel_id=9,", 'channel_id=1, frontend_attributes={chain_id="3"},')
+    again = """
+%async_collective_fusion.4 (p.3: bf16[8,4]) -> bf16[32,4] {
+  %p.3 = bf16[8,4] parameter(0)
+  ROOT %all-gather.4 = bf16[32,4] all-gather(%p.3), channel_id=1, frontend_attributes={chain_id="4"}
+}
+
+ENTRY"""
+    call = "  %more = bf16[32,4] fusion(%begun), kind=kCustom, calls=%async_collective_fusion.4\n  ROOT %swapped"
+    text = chained.replace("\nENTRY", again).replace("  ROOT %swapped", call)
+    once, twice = (hlo.traffic(part, devices=4)["all-gather"]["bytes"] for part in (chained, text))
+    assert twice == 2 * once == 2 * (32 * 4 * 2) * 3 // 4
+
+
 def test_a_loop_that_counts_by_two_turns_half_as_often():
     """Four steps by two, of a part that leaves twice a turn; a kernel's own lines do not end what it stands in."""
     text = """HloModule step

@@ -40,6 +40,6 @@ def test_a_run_goes_on_either_way(tiny, tmp_path):
 
 
 def test_a_state_in_parts_cannot_lie_end_to_end(tiny):
-    mesh = Mesh(data=1, fsdp=len(jax.devices()))
+    mesh = Mesh(data=1, fsdp=len(jax.devices()), fsdp_size=64)
     with pytest.raises(UserError, match=r"run\.flat .* mesh"):
         prepare(dataclasses.replace(tiny(run={"flat": True}), mesh=mesh))

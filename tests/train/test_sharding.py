@@ -16,7 +16,7 @@ from tools.bench import workload
 MESHES = {
     "data": Mesh(data=8),
     "fsdp": Mesh(data=1, fsdp=8, fsdp_size=64),
-    "data x fsdp": Mesh(data=2, fsdp=4, fsdp_size=64),
+    "data x fsdp": Mesh(data=2, fsdp=4, fsdp_size=64, gather=2),
     "tensor": Mesh(data=4, tensor=2),
     "all": Mesh(data=2, fsdp=2, tensor=2, fsdp_size=64),
 }

@@ -10,7 +10,8 @@ import pytest
 
 from mmjax.core import Factored
 from mmjax.objectives import chunked
-from mmjax.train import Mesh, across
+from mmjax.train import Mesh
+from mmjax.train.shares import Shares
 from tools.bench import traffic
 
 WAYS = traffic.ways(8)
@@ -35,7 +36,8 @@ def test_shares_of_the_rows_give_what_all_of_them_give(shape):
     keys = jax.random.split(jax.random.key(0), 4)
     kernel, features = jax.random.normal(keys[0], (4, 6)), jax.random.normal(keys[1], (*shape, 4))
     labels, mask = jax.random.randint(keys[2], shape, 0, 6), jax.random.uniform(keys[3], shape) < 0.7
-    mesh = Mesh(data=2, fsdp=2, context=2).build()
+    settings = Mesh(data=2, fsdp=2, context=2)
+    mesh = settings.build()
 
     def total(shares, features, kernel):
         own = chunked.losses(Factored(features, kernel, shares), labels, most=4)
@@ -45,6 +47,6 @@ def test_shares_of_the_rows_give_what_all_of_them_give(shape):
     with jax.set_mesh(mesh):
         one, many = (
             jax.jit(jax.value_and_grad(lambda *given: total(shares, *given), argnums=(0, 1)))(features, kernel)  # noqa: B023
-            for shares in (None, across.Shares(mesh))
+            for shares in (None, Shares(mesh, settings, "head/kernel"))
         )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-4), one, many)

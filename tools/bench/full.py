@@ -5,7 +5,8 @@ A table in Markdown of what ``tools.bench.accelerator`` runs where there is a de
 backward pass reads by the jaxpr. The compiler counts a loop's body once; so its operations are those of one and of two
 layers that stand alone, whole arrays and whole words' logits on every chip, carried on to the depth that there is. The
 least that is sent: what is split, gathered as bfloat16 for the forward and the backward pass (once where no layer reads
-it), and gradients scattered as bfloat16, in which layers compute them; those of what is not split, summed.
+it), and gradients scattered as bfloat16, in which layers compute them, those of words' kernels as float32, in which
+their pieces are summed; those of what is not split, summed.
 Causal attention counts whole on both sides: the plain way computes what it masks.
 """
 
@@ -70,7 +71,7 @@ def least(prepared: prepare.Prepared) -> float:
     places, sent = trees.flatten(prepared.shardings.params), 0
     for path, leaf in trees.flatten(prepared.shapes.params).items():
         split = math.prod(places[path].shard_shape(leaf.shape)) < leaf.size
-        sent += 2 * leaf.size * (2 + bool(sharding.SCANNED.search(path)) if split else 2)
+        sent += 2 * leaf.size * (2 + bool(sharding.SCANNED.search(path)) + (path == "head/kernel") if split else 2)
     return sent * (prepared.mesh.size - 1) / prepared.mesh.size
 
 
@@ -91,7 +92,7 @@ def row(name: str, size: Size, topology: str, attention: str, *, counted: bool, 
         f"{found['memory']['peak'] / aot.need(found):.2f}",
         ", ".join(f"{kind} {part['bytes'] / 1e9:.2f}" for kind, part in found["collectives"].items()),
         f"{minimum / 1e9:.2f}",
-        f"{sent / minimum:.2f}" if minimum else "",
+        f"{sent / minimum:.3f}" if minimum else "",
         f"{compiled / 1e15:.3f}" if counted else "",
         f"{compiled / wanted:.3f}" if counted else "",
         f"{found['compile_seconds']:.0f}",

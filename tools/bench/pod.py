@@ -1,8 +1,8 @@
 """``python -m tools.bench.pod [TOPOLOGY ...]``: what a causal trunk sends between TPUs on several meshes, in Markdown.
 
 It is compiled for the topologies (``libtpu``), not run. Beside what each device sends stands the least that the way of
-splitting needs, in the types that are sent: products take their operands as bfloat16 (2 bytes), what is summed is
-float32 (4 bytes). ``--ways data fsdp`` names some of the ways.
+splitting needs, in the types that are sent: products take their operands as bfloat16 (2 bytes), what is summed or
+looked up is float32 (4 bytes). ``--ways data fsdp`` names some of the ways.
 """
 
 import argparse
@@ -21,10 +21,12 @@ from tools import aot
 from tools.bench import workload
 
 WIDTH, DEPTH, LENGTH, WORDS, EACH = 256, 4, 128, 1024, 8  # EACH: rows on a device where rows are split
+FAR = 1024  # wide, for more than 8 chips: of less than 16 rows of an array for each libtpu scatters nothing
 TOPOLOGIES = ("v5e:2x4", "v5p:2x2x2", "v6e:2x4", "v5p:4x4x4", "v6e:8x8")
 PARTS = 4  # of what tensor and context split; data splits the rest
 HEAD = ("topology", "mesh", "peak MB", "of need", "sent MB", "least MB", "of least", "beside other work", "s")
-TABLES = ("text/embed/embedding", "text/position/embedding", "head/kernel")  # each is read at one place alone
+# What is read at one place alone, and the bytes of its numbers there.
+ONCE = {"text/embed/embedding": 4, "text/position/embedding": 4, "head/kernel": 2}
 
 
 def case(mesh: Mesh, rows: int, width: int, depth: int) -> Experiment:
@@ -54,7 +56,7 @@ def least(way: str, prepared: prepare.Prepared, tokens: int, depth: int) -> floa
     summed, tokens = 4 * sum(sizes.values()), tokens // rest
     if way == "fsdp":  # layers gathered forward and backward, tables once; gradients scattered; what is small is whole
         split = {path: size for path, size in sizes.items() if own[path] < size}
-        gathers = sum(2 * size * (1 if path in TABLES else 2) for path, size in split.items())
+        gathers = sum(ONCE.get(path, 2 * 2) * size for path, size in split.items())
         scattered = 4 * sum(split.values())
         return _share(devices) * (gathers + scattered + 2 * (summed - scattered))
     if way == "tensor":  # after attention and after the MLP, forward and backward, and for the words; then gradients
@@ -101,14 +103,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tools.bench.pod", description=__doc__, allow_abbrev=False)
     parser.add_argument("topologies", nargs="*", default=TOPOLOGIES, metavar="TOPOLOGY")
     parser.add_argument("--ways", nargs="+", default=list(ways(PARTS)), choices=list(ways(PARTS)))
-    parser.add_argument("--width", type=int, default=WIDTH)
+    parser.add_argument("--width", type=int, default=0, help=f"{WIDTH}, or {FAR} on more than 8 chips")
     parser.add_argument("--depth", type=int, default=DEPTH)
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of the compiler")
     given = parser.parse_args()
     print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD), flush=True)
     for topology in given.topologies:
         for way in given.ways:
-            print(row(way, topology, given.width, given.depth, given.option), flush=True)
+            width = given.width or (FAR if len(aot.devices(topology)) > 8 else WIDTH)
+            print(row(way, topology, width, given.depth, given.option), flush=True)
             jax.clear_caches()
 
 

@@ -1,8 +1,8 @@
 """``python -m tools.bench.traffic [DEVICES]``: what a step sends on every kind of mesh, beside the least, in Markdown.
 
-The devices are a processor's, made up, so nothing else is needed; the step is compiled, not run. On processors XLA sums
-gradients whole where a TPU or a GPU sums to each device its part, gathers once what it does not recompute, and sums
-what comes back through queries, keys and values apart; the least is counted so.
+The devices are a processor's, made up, so nothing else is needed; the step is compiled, not run. On processors XLA
+gathers once what it does not recompute, and sums what comes back through queries, keys and values apart; the least is
+counted so.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ def ways(devices: int) -> dict[str, Way]:
     rows = EACH * devices
     return {
         "data": Way(Mesh(), rows),
-        "fsdp": Way(Mesh(data=1, fsdp=devices), rows),
+        "fsdp": Way(Mesh(data=1, fsdp=devices, fsdp_size=64), rows),
         "tensor": Way(Mesh(data=devices // 4, tensor=4), rows),
         "ring": Way(Mesh(data=1, context=devices), 2 * EACH, length=16 * devices),
         "heads": Way(Mesh(data=1, context=devices, exchange="heads"), 2 * EACH, length=16 * devices, heads=devices),
@@ -69,15 +69,10 @@ def least(way: Way, ready: prepare.Prepared) -> float:
     own = {path: 4 * math.prod(places[path].shard_shape(leaf.shape)) for path, leaf in shapes.items()}
     devices = ready.mesh.size
     gradients = 2 * _lacks(devices) * sum(whole.values())
-    if way.mesh.fsdp > 1:  # of the table, tokens' vectors are summed and their gradients gathered, or it is, as any
-        table, ids = whole["text/embed/embedding"], 4 * way.rows * way.length
-        split = sum(size for path, size in whole.items() if own[path] < size)
-        apart = 3 * way.stream + ids - 2 * table  # in place of the table and the sum of its gradient
-        return gradients + _lacks(devices) * (split - table + min(apart, table))
     if way.mesh.tensor > 1:  # a layer's sums: two forward, four back; one more at the words
         stream = way.stream / way.mesh.data
         return (6 * DEPTH + 1) * 2 * _lacks(4) * stream + 2 * _lacks(way.mesh.data) * sum(own.values())
-    if way.mesh.context == 1:
+    if way.mesh.context == 1:  # with fsdp, too: what is shared is gathered once, and its gradient scattered
         return gradients
     if way.mesh.exchange == "heads":  # queries, keys, values and what is mixed, forth and back
         return gradients + DEPTH * 8 * _lacks(devices) * way.stream / devices

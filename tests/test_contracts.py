@@ -206,12 +206,17 @@ def test_survives_json(row):
     assert plain.from_plain(json.loads(json.dumps(plain.to_plain(row.module)))) == row.module
 
 
+@functools.cache
+def shallow_of(name):
+    """Compiled: output without layers. tests/nn/test_layers.py does those, and tests/train/test_seeds.py their seeds."""
+    row = by_name(name)
+    return jax.jit(lambda params, inputs: output(row, params, inputs, depth=0))
+
+
 @every
 def test_eager_equals_compiled(row):
-    changes = {"depth": 0}  # tests/nn/test_layers.py does the layers
-    eager = output(row, parameters(row.name), row.inputs, **changes)
-    compiled = jax.jit(lambda params, inputs: output(row, params, inputs, **changes))(parameters(row.name), row.inputs)
-    same(eager, compiled, rtol=1e-5, atol=1e-5)
+    eager = output(row, parameters(row.name), row.inputs, depth=0)
+    same(eager, shallow_of(row.name)(parameters(row.name), row.inputs), rtol=1e-5, atol=1e-5)
 
 
 @every
@@ -220,12 +225,13 @@ def test_seeds_batch_under_vmap(row):
 
     @jax.jit
     def both(keys):
-        params = jax.vmap(lambda key: row.module.init(key, row.inputs, train=False).get("params", {}))(keys)
-        return params, jax.vmap(lambda params: output(row, params, row.inputs), axis_size=2)(params)
+        module = changed(row.module, depth=0)
+        params = jax.vmap(lambda key: module.init(key, row.inputs, train=False).get("params", {}))(keys)
+        return params, jax.vmap(lambda params: output(row, params, row.inputs, depth=0), axis_size=2)(params)
 
     params, out = both(keys)
     second = jax.tree.map(lambda leaf: leaf[1], params)
-    _, alone = pass_of(row.name)(second, row.inputs)
+    alone = shallow_of(row.name)(second, row.inputs)
     same(jax.tree.map(lambda leaf: leaf[1], out), alone, rtol=1e-5, atol=1e-5)
     assert row.drawn == np.any(np.asarray(floats(out)[0]) != np.asarray(floats(out)[1]))
 

@@ -13,13 +13,22 @@ from orbax.checkpoint import v1 as ocp
 from mmjax.core import UserError
 
 
+# Of an array that several devices have whole each writes a part, where parts have so many bytes: each takes a program of
+# its own to cut off.
+_SLICE = 2**20
+
+
 class Checkpoints:
     """Saved steps of a run. A save is atomic: one that was cut off does not exist."""
 
     def __init__(self, path: Path, *, keep: int = 2):
         policy: Any = ocp.training.preservation_policies.LatestN(keep)
+        saving = ocp.options.ArrayOptions.Saving(min_slice_bytes_for_replica_parallel=_SLICE)
         self._checkpointer = ocp.training.Checkpointer(
-            str(path.absolute()), preservation_policy=policy, cleanup_tmp_directories=True
+            str(path.absolute()),
+            preservation_policy=policy,
+            cleanup_tmp_directories=True,
+            context=ocp.Context(array_options=ocp.options.ArrayOptions(saving=saving)),
         )
         self._pending: Any = None
 

@@ -42,8 +42,11 @@ def hidden(whole, view, signal):
     batch = Batch({"x": signal}, {})
     shapes = jax.eval_shape(lambda b: make_init(whole, Optim().build(1), seen(view, whole, b))(KEY), batch)
     params = jax.tree.map(lambda leaf: jnp.asarray(RNG.normal(size=leaf.shape) * 0.4, leaf.dtype), shapes.params)
-    said = lambda inputs: whole.apply({"params": params}, inputs, train=False)  # noqa: E731
-    return {"params": params}, view(batch, said=said, key=KEY)
+
+    def viewed(params, batch):
+        return view(batch, said=lambda inputs: whole.apply({"params": params}, inputs, train=False), key=KEY)
+
+    return {"params": params}, jax.jit(viewed)(params, batch)
 
 
 CASES = {

@@ -41,9 +41,16 @@ BOTH = views.Hide({"image": views.Patches(2), "text": views.Words()}, (0.3, 0.8)
 def hidden(model, view, inputs, key=KEY):
     """The batch after the view, and the model's parameters."""
     plain = Batch(inputs, {})
-    params = model.init(KEY, view(plain, said=lambda i: model.init_with_output(KEY, i, train=False)[0], key=key).inputs,
-                        train=False)  # fmt: skip
-    return params, view(plain, said=lambda i: model.apply(params, i, train=False), key=key)
+
+    def begun(plain):
+        fresh = lambda inputs: model.init_with_output(KEY, inputs, train=False)[0]  # noqa: E731
+        return model.init(KEY, view(plain, said=fresh, key=key).inputs, train=False)
+
+    def viewed(params, plain):
+        return view(plain, said=lambda inputs: model.apply(params, inputs, train=False), key=key)
+
+    params = jax.jit(begun)(plain)
+    return params, jax.jit(viewed)(params, plain)
 
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned", "rotary", "relative"])
@@ -135,7 +142,7 @@ def test_a_missing_modality_changes_nothing_else_and_is_asked_for_nothing():
         words, pixels = objectives.CrossEntropy("text"), objectives.Reconstruction("image")
         return words(said, batch).value() + pixels(said, batch).value()
 
-    for path, gradient in trees.flatten(jax.grad(loss)(params, batch)).items():
+    for path, gradient in trees.flatten(jax.jit(jax.grad(loss))(params, batch)).items():
         assert np.all(np.isfinite(gradient)) and np.any(gradient), path
     gone = hidden(model, BOTH, {"image": PICTURES, "text": TEXT.replace(mask=np.zeros_like(TEXT.mask))})[1]
     assert not np.any(gone.targets["text"].mask)

@@ -208,7 +208,7 @@ def test_survives_json(row):
 
 @functools.cache
 def shallow_of(name):
-    """Compiled: output without layers. tests/nn/test_layers.py does those, and tests/train/test_seeds.py their seeds."""
+    """Compiled: output without layers. tests/nn/test_layers.py does those, tests/train/test_seeds.py their seeds."""
     row = by_name(name)
     return jax.jit(lambda params, inputs: output(row, params, inputs, depth=0))
 

@@ -115,7 +115,7 @@ class _Laid(NamedTuple):
 
 def _laid(features: Any, kernel: Any, labels: Any, mask: Any, most: int, shares: Any) -> _Laid:
     many = pieces(labels.size, kernel.shape[-1], most)
-    shares = None if shares is None or many == 1 else shares.of(labels.shape)
+    shares = shares.of(labels.shape) if shares is not None and (many > 1 or shares.splits(kernel.shape)) else None
     if shares is None:
         return _Laid(kernel, _cut((features, labels, mask), many), labels.shape, None)
     rows = tuple(shares.cut(leaf) for leaf in (features, labels, mask))

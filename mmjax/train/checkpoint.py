@@ -12,9 +12,8 @@ from orbax.checkpoint import v1 as ocp
 
 from mmjax.core import UserError
 
-
-# Of an array that several devices have whole each writes a part, where parts have so many bytes: each takes a program of
-# its own to cut off.
+# Of an array that several devices have whole each writes a part, where parts have so many bytes. Each is cut off by a
+# program of its own.
 _SLICE = 2**20
 
 

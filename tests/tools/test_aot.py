@@ -5,8 +5,11 @@ import importlib.util
 
 import jax
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 from mmjax import Mesh
+from mmjax.train.shares import Shares
+from tools import hlo
 from tools.bench import workload
 
 MADE = workload.language(24, 64, 512, width=128, depth=1, heads=1)
@@ -39,6 +42,20 @@ def test_gradients_meet_once(way, topology):
         assert 2 * 7 / 8 * whole <= sent["all-reduce"] <= 1.02 * 2 * 7 / 8 * whole
     assert found["flops"]["compiled"] <= 1.2 * found["flops"]["counted"]  # norms and the softmax of so few features
     assert found["memory"]["peak"] >= found["memory"]["parameters"] + found["memory"]["optimizer"]
+
+
+@WANTED
+def test_what_64_chips_share_comes_together_without_a_sum():
+    """At once it would be an all-reduce, of twice the bytes."""
+    from tools import aot
+
+    settings = Mesh(data=1, fsdp=64)
+    mesh = settings.build(aot.devices("v5p:4x4x4"))
+    whole = Shares(mesh, settings, "kernel").whole
+    shared = jax.ShapeDtypeStruct((1024, 512), "bfloat16", sharding=NamedSharding(mesh, PartitionSpec("fsdp")))
+    with aot.unkept():
+        text = jax.jit(whole).lower(shared).compile().as_text()
+    assert hlo.traffic(text, 64) == {"all-gather": {"bytes": 1024 * 512 * 2 * 63 // 64, "overlapped": 0}}
 
 
 @WANTED

@@ -4,6 +4,7 @@ No layer names an axis. What it gives is constrained where it is called, by rule
 of its parameters; so a mesh is a matter of the experiment alone.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -67,7 +68,9 @@ class Placed:
         return out if self._mesh.size == 1 else jax.tree.map(self._shared, out, is_leaf=_factored)
 
     def _shared(self, part: Any) -> Any:
-        return part.replace(shares=Shares(self._mesh, self._settings, "head/kernel")) if _factored(part) else part
+        # Whatever says words, a table or a kernel, is read as a head's kernel; one's own rules may be for another path.
+        house = dataclasses.replace(self._settings, rules=())
+        return part.replace(shares=Shares(self._mesh, house, "head/kernel")) if _factored(part) else part
 
     def _after(self, call: Any, args: Any, kwargs: Any, context: Any) -> Any:
         if context.method_name == "mixed" and self._apart(*args[:2]):

@@ -12,8 +12,8 @@ from orbax.checkpoint import v1 as ocp
 
 from mmjax.core import UserError
 
-# Of an array that several devices have whole each writes a part, where parts have so many bytes. Each is cut off by a
-# program of its own.
+# Devices that all have an array whole would each write a part of it, which takes a program that cuts the part off.
+# Parts of fewer bytes are not worth it.
 _SLICE = 2**20
 
 
@@ -22,12 +22,13 @@ class Checkpoints:
 
     def __init__(self, path: Path, *, keep: int = 2):
         policy: Any = ocp.training.preservation_policies.LatestN(keep)
-        saving = ocp.options.ArrayOptions.Saving(min_slice_bytes_for_replica_parallel=_SLICE)
+        context = ocp.Context()
+        context.array.saving.min_slice_bytes_for_replica_parallel = _SLICE
         self._checkpointer = ocp.training.Checkpointer(
             str(path.absolute()),
             preservation_policy=policy,
             cleanup_tmp_directories=True,
-            context=ocp.Context(array_options=ocp.options.ArrayOptions(saving=saving)),
+            context=context,
         )
         self._pending: Any = None
 

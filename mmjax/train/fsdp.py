@@ -3,7 +3,9 @@
 A layer's kernel is brought together for its product, forgotten, and brought together once more for the backward pass;
 its gradient is added up where each part of it lives. Compilers find much of this by themselves, but libtpu sends twice
 the bytes of a gather over all 64 chips of a torus, and sums gradients of narrow kernels whole on every chip
-(docs/measurements/aot.md): so it is said here, and kernels of many chips come together in steps.
+(docs/measurements/aot.md): so it is said here, and kernels of many chips come together in steps. Dense layers and
+tables of words do so; convolutions, experts and what is rounded to eight bits are left to the compiler. Forward-mode
+derivatives do not go through.
 """
 
 import contextlib
@@ -24,18 +26,19 @@ _PLAIN = (jax.lax.dot_general, dot.flat)
 
 def called(call: Any, args: Any, kwargs: Any, module: linen.Module, shares: Shares) -> Any:
     """What a layer gives, which reads its kernel or its table so where that is shared; ``shares``: of the layer."""
-    if shares.mesh.shape["fsdp"] == 1 or shares.mesh.shape["pipe"] > 1:
+    # The layers of a pipeline run within a shard_map of their own.
+    if shares.mesh.shape["fsdp"] == 1 or shares.mesh.shape["pipe"] > 1 or not args:
         return call(*args, **kwargs)
-    if isinstance(module, linen.Embed) and not module.is_initializing():
+    if isinstance(module, linen.Embed) and module.num_embeddings > 1 and not module.is_initializing():
         own = dataclasses.replace(shares, path=f"{shares.path}/embedding")
         table: Any = module.promote_dtype(module.embedding, dtype=module.dtype, inexact=False)[0]
         return _read(_rows, args[0].ndim, own, args[0], table) if own.splits(table.shape) else call(*args, **kwargs)
-    product = getattr(module, "dot_general_cls", None)
-    product = product() if product else jax.lax.dot_general
-    if isinstance(module, linen.Dense | linen.DenseGeneral) and product in _PLAIN:
+    if isinstance(module, linen.Dense | linen.DenseGeneral) and module.dot_general is None:
+        product = module.dot_general_cls() if module.dot_general_cls else jax.lax.dot_general
         own = dataclasses.replace(shares, path=f"{shares.path}/kernel")
-        with instead(module, functools.partial(_multiplied, product, own)):
-            return call(*args, **kwargs)
+        if product in _PLAIN:
+            with instead(module, functools.partial(_multiplied, product, own)):
+                return call(*args, **kwargs)
     return call(*args, **kwargs)
 
 
@@ -45,7 +48,7 @@ def _rows(ids: jax.Array, table: jax.Array) -> jax.Array:
 
 def _multiplied(product: Any, shares: Shares, values: jax.Array, kernel: jax.Array, dims: Any, **how: Any) -> jax.Array:
     """As linen's layers call it."""
-    if not shares.splits(kernel.shape):
+    if dims[1][0] or not shares.splits(kernel.shape):
         return product(values, kernel, dims, **how)
     free = min(axis % values.ndim for axis in dims[0][0])
     return _read(lambda values, kernel: product(values, kernel, dims, **how), free, shares, values, kernel)
@@ -78,7 +81,7 @@ def _forth(reading: Any, free: int, shares: Shares, values: jax.Array, kernel: j
 def _back(reading: Any, free: int, shares: Shares, kept: Any, gradient: jax.Array) -> tuple[jax.Array | None, Any]:
     values, kernel = kept
     toward_values = None
-    if jnp.issubdtype(values.dtype, jnp.floating):
+    if jnp.issubdtype(values.dtype, jnp.inexact):
         # Not before the gradient is there: else what came together for the forward pass would be kept till now.
         again, gradient = jax.lax.optimization_barrier((kernel, gradient))
         (toward_values,) = jax.linear_transpose(lambda v: reading(v, shares.whole(again)), values)(gradient)

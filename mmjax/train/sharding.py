@@ -64,7 +64,7 @@ class Mesh:
     attention: plain, or the kernel of the devices' maker, cudnn or splash, wherever it fits (``train.kernel``).
 
     gather: layers bring their kernels together from so many devices of ``fsdp`` at a time, in steps, as from those of
-    one machine and then from all machines; 0 for what is best for the devices (``train.fsdp``).
+    one machine and then from all machines; 1 for all at once, 0 for what is best for the devices (``train.fsdp``).
 
     rules and activations: ordered pairs of a regular expression and a spec, tried before the house's own: for arrays
     by the paths of parameters, and for what layers give by the paths of layers (``train.activation``). An axis of a
@@ -180,7 +180,8 @@ def inner(path: str, shape: tuple[int, ...], mesh: AnyMesh, settings: Mesh) -> P
     """The spec of a parameter as its layer meets it: where layers are scanned, without the axis of layers."""
     if not SCANNED.search(path):
         return _spec(path, shape, mesh, settings)
-    return PartitionSpec(*_spec(path, (mesh.shape["pipe"], *shape), mesh, settings)[1:])
+    layers = math.prod(mesh.shape.values())  # so many as whatever splits them divides
+    return PartitionSpec(*_spec(path, (layers, *shape), mesh, settings)[1:])
 
 
 def axes_of(word: str | None, mesh: AnyMesh, *, of: str) -> tuple[str, ...]:
@@ -208,7 +209,8 @@ def _spec(path: str, shape: tuple[int, ...], mesh: AnyMesh, settings: Mesh) -> P
         raise UserError(f"mesh rule {rule} has more axes than {path} {shape}")
     own = zip(shape[len(shape) - len(rule) :], rule, strict=True)
     axes = [()] * (len(shape) - len(rule)) + [_over(n, word, mesh, of=path) for n, word in own]
-    layers = bool(SCANNED.search(path)) and len(axes) > len(rule)
+    scanned = bool(SCANNED.search(path))
+    layers = scanned and len(axes) > len(rule)
     if layers and mesh.shape["pipe"] > 1:
         axes[0] = ("pipe",)
     for n, over in zip(shape, axes, strict=True):
@@ -218,7 +220,7 @@ def _spec(path: str, shape: tuple[int, ...], mesh: AnyMesh, settings: Mesh) -> P
     # Never along the layers of a scan: each turn of it would have to gather its own from everywhere.
     free = [i for i, over in enumerate(axes) if not over and i >= layers and shape[i] % mesh.shape["fsdp"] == 0]
     taken = any("fsdp" in over for over in axes)
-    large = math.prod(shape[layers:]) >= settings.fsdp_size * mesh.shape["fsdp"]
+    large = math.prod(shape[scanned:]) >= settings.fsdp_size * mesh.shape["fsdp"]
     if mesh.shape["fsdp"] > 1 and not taken and free and large:
         axes[max(free, key=lambda i: shape[i])] = ("fsdp",)
     return PartitionSpec(*map(entry, axes))

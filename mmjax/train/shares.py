@@ -1,7 +1,8 @@
 """What each device has of a batch and of a parameter, and how these come together."""
 
+import dataclasses
+import functools
 import math
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from mmjax.train.sharding import ROWS, AnyMesh, Mesh
 _TOGETHER, _FEW = 16, 32  # chips of a step, and chips that libtpu gathers over as they are
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Shares:
     """What each device has of the rows of a batch and, with context, of their places.
 
@@ -30,13 +31,16 @@ class Shares:
 
     def of(self, shape: tuple[int, ...]) -> "Shares | None":
         """The shares of rows ``b`` or ``b n ...``; None where they do not come out even."""
-        parts = (sharding.rows(self.mesh), self.mesh.shape["context"])[: len(shape)]
-        even = all(size % many == 0 for size, many in zip(shape, parts, strict=False))
-        return Shares(self.mesh, self.settings, self.path, parts) if even else None
+        many, places = sharding.rows(self.mesh), self.mesh.shape["context"]
+        if shape[0] % many:
+            return None
+        even = len(shape) > 1 and shape[1] % places == 0
+        return dataclasses.replace(self, parts=(many, places) if even else (many,))
 
     def splits(self, shape: tuple[int, ...]) -> bool:
-        """Whether devices of ``fsdp`` share a parameter of this shape."""
-        return "fsdp" in self._spec(shape)
+        """Whether devices of ``fsdp`` share a parameter of this shape, in a way that goes by hand."""
+        spec = self._spec(shape)
+        return "fsdp" in spec and self._apart(spec)
 
     def cut(self, array: jax.Array) -> jax.Array:
         """``b n ...`` as ``s b/r n/c ...``, where s = r c."""
@@ -44,7 +48,7 @@ class Shares:
         shape = [part for size, many in zip(array.shape, self.parts, strict=False) for part in (many, size // many)]
         array = array.reshape(*shape, *array.shape[axes:])
         array = jnp.moveaxis(array, 2, 1) if axes > 1 else array
-        return self._placed(array.reshape(-1, *array.shape[axes:]))
+        return self.each(array.reshape(-1, *array.shape[axes:]))
 
     def joined(self, array: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         """What was cut, as it was: ``shape``."""
@@ -54,7 +58,7 @@ class Shares:
     def whole(self, array: jax.Array) -> jax.Array:
         """A parameter with the parts of all devices of ``fsdp``, which meet in steps."""
         spec = self._spec(array.shape)
-        if "fsdp" not in spec:
+        if not self.splits(array.shape):
             return array
         axis, meetings = spec.index("fsdp"), _meetings(steps(self.mesh, self.settings))
 
@@ -67,12 +71,14 @@ class Shares:
         return jax.shard_map(local, mesh=self.mesh, in_specs=spec, out_specs=out, check_vma=False)(array)
 
     def copied(self, array: jax.Array) -> jax.Array:
-        """The whole parameter for every share, ``s ...``."""
-        return self._placed(jnp.broadcast_to(self.whole(array), (math.prod(self.parts), *array.shape)))
+        """The whole parameter for every share, ``s ...``; what comes back is ``summed``."""
+        return _copied(self, array)
 
     def summed(self, array: jax.Array) -> jax.Array:
         """What all shares have of a parameter's gradient, ``s ...``, added up where each part of it lives."""
         spec, over = self._spec(array.shape[1:]), self._over
+        if not self._apart(spec):
+            return self.placed(jnp.sum(self.each(array), axis=0))
         scattered = "fsdp" in spec
 
         def local(own: jax.Array) -> jax.Array:
@@ -86,6 +92,17 @@ class Shares:
         """A parameter or its gradient where it lives."""
         return jax.lax.with_sharding_constraint(array, NamedSharding(self.mesh, self._spec(array.shape)))
 
+    def each(self, array: jax.Array) -> jax.Array:
+        """``s ...`` with the part of every share on its device."""
+        place = PartitionSpec(self._over, *[PartitionSpec.UNCONSTRAINED] * (array.ndim - 1))
+        return jax.lax.with_sharding_constraint(array, NamedSharding(self.mesh, place))
+
+    def _apart(self, spec: PartitionSpec) -> bool:
+        """Whether no axis that splits rows or places splits the parameter too, but ``fsdp`` by itself."""
+        words = [over for over in spec if over not in (None, "fsdp")]
+        named = {axis for over in words for axis in (over if isinstance(over, tuple) else (over,))}
+        return not named & {*ROWS, "context"}
+
     def _spec(self, shape: tuple[int, ...]) -> PartitionSpec:
         return sharding.inner(self.path, shape, self.mesh, self.settings)
 
@@ -93,9 +110,13 @@ class Shares:
     def _over(self) -> tuple[str, ...]:
         return (*ROWS, "context") if len(self.parts) > 1 else ROWS
 
-    def _placed(self, array: jax.Array) -> jax.Array:
-        place = PartitionSpec(self._over, *[PartitionSpec.UNCONSTRAINED] * (array.ndim - 1))
-        return jax.lax.with_sharding_constraint(array, NamedSharding(self.mesh, place))
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _copied(shares: Shares, array: jax.Array) -> jax.Array:
+    return shares.each(jnp.broadcast_to(shares.whole(array), (math.prod(shares.parts), *array.shape)))
+
+
+_copied.defvjp(lambda shares, array: (_copied(shares, array), None), lambda shares, _, given: (shares.summed(given),))
 
 
 def steps(mesh: AnyMesh, settings: Mesh) -> tuple[int, ...]:

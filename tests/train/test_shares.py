@@ -7,8 +7,8 @@ import pytest
 from flax import linen
 from jax.sharding import NamedSharding, PartitionSpec
 
-from mmjax.core import UserError
-from mmjax.train import Mesh, activation
+from mmjax.core import UserError, trees
+from mmjax.train import Mesh, activation, sharding
 from mmjax.train.shares import Shares, steps
 from tools import hlo
 
@@ -75,6 +75,8 @@ MESHES = {
     "in steps": Mesh(data=1, fsdp=8, fsdp_size=1, gather=4),
     "with context": Mesh(data=1, fsdp=4, context=2, fsdp_size=1),
     "with tensor": Mesh(data=2, fsdp=2, tensor=2, fsdp_size=1, rules=((r"split/kernel", (None, "tensor", None)),)),
+    "where rows are split": Mesh(data=2, fsdp=4, fsdp_size=1, rules=((r"dense/kernel$", ("data", None)),)),
+    "over several axes": Mesh(data=2, fsdp=4, fsdp_size=1, rules=((r"dense/kernel$", (None, "data+fsdp")),)),
 }
 
 
@@ -95,4 +97,32 @@ def test_layers_read_what_devices_share_to_the_same_values_and_gradients(name, r
         shared = step(params)
         sent = hlo.traffic(step.lower(params).compile().as_text(), mesh.size)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), plain, shared)
-    assert ("reduce-scatter" in sent) == (rows == 8), "what comes out uneven is left to the compiler"
+    scattered = sent.get("reduce-scatter", {"bytes": 0})["bytes"]
+    if name == "in steps" and rows == 8:
+        kernels = sum(leaf.size for path, leaf in trees.flatten(params).items() if not path.endswith("bias"))
+        assert scattered == 4 * kernels * 7 // 8
+    assert (scattered > 0) == (rows == 8), "what comes out uneven is left to the compiler"
+
+
+def test_what_came_together_is_forgotten_and_comes_together_again():
+    """A processor's compiler gathers once for both passes, so the program that it is given is counted."""
+    settings = Mesh(data=1, fsdp=8, fsdp_size=1)
+    mesh, model, values = (
+        settings.build(),
+        linen.Sequential([linen.Dense(16), jnp.tanh, linen.Dense(16)]),
+        ARRAY[:, :8, 0],
+    )
+    params = model.init(jax.random.key(0), values)
+    with jax.set_mesh(mesh):
+        apply = activation.Placed(model, mesh, settings).apply
+        step = jax.jit(jax.grad(lambda params, values: jnp.sum(apply(params, values) ** 2), argnums=(0, 1)))
+        text = step.lower(params, values).as_text()
+    assert text.count("stablehlo.all_gather") == 4 and "optimization_barrier" in text
+
+
+def test_a_scanned_layer_meets_its_kernel_without_the_axis_of_layers():
+    path, shape = "trunk/blocks/mlp/up/kernel", (16, 64)
+    house = Mesh(data=4, fsdp=2, fsdp_size=1)
+    layers = Mesh(data=4, fsdp=2, fsdp_size=1, rules=((r"blocks/.*up/kernel$", ("fsdp", None, None)),))
+    found = [sharding.inner(path, shape, settings.build(), settings) for settings in (house, layers)]
+    assert found == [PartitionSpec("fsdp", "tensor"), PartitionSpec(None, None)]

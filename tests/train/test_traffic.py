@@ -10,11 +10,17 @@ import pytest
 
 from mmjax.core import Factored
 from mmjax.objectives import chunked
-from mmjax.train import Mesh
+from mmjax.train import Mesh, place
 from mmjax.train.shares import Shares
+from tools import hlo
 from tools.bench import traffic
 
 WAYS = traffic.ways(8)
+WORDS = (
+    Mesh(data=2, fsdp=2, context=2, fsdp_size=1),
+    Mesh(data=2, fsdp=2, tensor=2, fsdp_size=1),
+    Mesh(data=4, fsdp=2, fsdp_size=1, rules=((r"head/kernel$", (None, "data+fsdp")),)),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -32,16 +38,16 @@ def test_a_mesh_sends_the_least_that_it_needs(name):
 
 
 @pytest.mark.parametrize("shape", [(8, 66), (520,), (6, 90)], ids=["places", "rows", "odd"])
-def test_shares_of_the_rows_give_what_all_of_them_give(shape):
+@pytest.mark.parametrize("settings", WORDS, ids=["context", "tensor", "several axes"])
+def test_shares_of_the_rows_give_what_all_of_them_give(settings, shape):
     keys = jax.random.split(jax.random.key(0), 4)
-    kernel, features = jax.random.normal(keys[0], (4, 6)), jax.random.normal(keys[1], (*shape, 4))
-    labels, mask = jax.random.randint(keys[2], shape, 0, 6), jax.random.uniform(keys[3], shape) < 0.7
-    settings = Mesh(data=2, fsdp=2, context=2)
+    kernel, features = jax.random.normal(keys[0], (4, 8)), jax.random.normal(keys[1], (*shape, 4))
+    labels, mask = jax.random.randint(keys[2], shape, 0, 8), jax.random.uniform(keys[3], shape) < 0.7
     mesh = settings.build()
 
     def total(shares, features, kernel):
         own = chunked.losses(Factored(features, kernel, shares), labels, most=4)
-        weighted = jnp.linspace(0.5, 2.0, 6)
+        weighted = jnp.linspace(0.5, 2.0, 8)
         return chunked.total(features, kernel, labels, mask, weighted, 0.1, 4, shares) + jnp.sum(jnp.sin(own))
 
     with jax.set_mesh(mesh):
@@ -50,3 +56,23 @@ def test_shares_of_the_rows_give_what_all_of_them_give(shape):
             for shares in (None, Shares(mesh, settings, "head/kernel"))
         )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-4), one, many)
+
+
+@pytest.mark.parametrize("loss", ["total", "losses"])
+def test_the_words_kernel_is_gathered_once_and_its_gradient_scattered_once(loss):
+    settings = Mesh(data=1, fsdp=8, fsdp_size=1)
+    mesh, shape = settings.build(), (8, 66)
+    features, kernel, labels = jnp.ones((*shape, 16)), jnp.ones((16, 512)), jnp.zeros(shape, jnp.int32)
+    shares = Shares(mesh, settings, "head/kernel")
+
+    def value(kernel, features, labels):
+        if loss == "losses":
+            return jnp.sum(chunked.losses(Factored(features, kernel, shares), labels, most=4))
+        return chunked.total(features, kernel, labels, jnp.ones(shape, bool), jnp.ones(512), 0.0, 4, shares)
+
+    with jax.set_mesh(mesh):
+        given = shares.placed(kernel), *place.put((features, labels), mesh)
+        text = jax.jit(jax.grad(value)).lower(*given).compile().as_text()
+    sent = {kind: part["bytes"] for kind, part in hlo.traffic(text, 8).items()}
+    assert sent["all-gather"] == sent["reduce-scatter"] == 4 * kernel.size * 7 // 8
+    assert sent.get("all-reduce", 0) < kernel.size

@@ -1,8 +1,8 @@
 """``python -m tools.bench.traffic [DEVICES]``: what a step sends on every kind of mesh, beside the least, in Markdown.
 
-The devices are a processor's, made up, so nothing else is needed; the step is compiled, not run. On processors XLA
-gathers once what it does not recompute, and sums what comes back through queries, keys and values apart; the least is
-counted so.
+The devices are a processor's, made up, so nothing else is needed; the step is compiled, not run. On processors XLA of
+jax 0.10 gathers once what layers are to gather for each of both passes, that of jax 0.12 twice, and both sum what comes
+back through queries, keys and values apart; the least is counted so.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ from mmjax.train import prepare
 from tools import hlo
 from tools.bench import workload
 
+_TWICE = jax.__version_info__ >= (0, 11)
 WORDS, WIDTH, DEPTH, EACH = 1024, 64, 2, 2  # EACH: rows on a device where rows are split
 
 
@@ -72,8 +73,9 @@ def least(way: Way, ready: prepare.Prepared) -> float:
     if way.mesh.tensor > 1:  # a layer's sums: two forward, four back; one more at the words
         stream = way.stream / way.mesh.data
         return (6 * DEPTH + 1) * 2 * _lacks(4) * stream + 2 * _lacks(way.mesh.data) * sum(own.values())
-    if way.mesh.context == 1:  # with fsdp, too: what is shared is gathered once, and its gradient scattered
-        return gradients
+    if way.mesh.context == 1:  # with fsdp, too: what is shared is gathered, and its gradient scattered
+        again = [path for path in whole if own[path] < whole[path] and "block_" in path] if _TWICE else []
+        return gradients + _lacks(devices) * sum(whole[path] for path in again)
     if way.mesh.exchange == "heads":  # queries, keys, values and what is mixed, forth and back
         return gradients + DEPTH * 8 * _lacks(devices) * way.stream / devices
     return gradients + DEPTH * 6 * _lacks(devices) * way.stream  # keys and values forth, and back with their gradients

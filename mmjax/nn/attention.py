@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Bool, Float, Int
 
-from mmjax.core import UserError, masks
+from mmjax.core import UserError, masks, products
 from mmjax.nn import cache, dot, position, start
 
 
@@ -60,7 +60,7 @@ class Attention(linen.Module):
 
         def split(name: str, inputs: Array, heads: int, bias: bool = True) -> Array:
             fields = {"kernel_init": start.kernel(self.stddev), "dtype": jnp.dtype(self.dtype), "name": name}
-            fields["dot_general_cls"] = lambda: dot.flat
+            fields["dot_general_cls"] = lambda: products.flat
             return linen.DenseGeneral((heads, size), use_bias=bias and self.bias, **fields)(inputs)
 
         query, key = split("query", values, self.heads), split("key", context, kv_heads, self.key_bias)

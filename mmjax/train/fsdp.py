@@ -18,10 +18,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
-from mmjax.nn import dot
+from mmjax.core import products
 from mmjax.train.shares import Shares
 
-_PLAIN = (jax.lax.dot_general, dot.flat)
+_PLAIN = (jax.lax.dot_general, products.flat)
 
 
 def called(call: Any, args: Any, kwargs: Any, module: linen.Module, shares: Shares) -> Any:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mmjax import nn
+from mmjax.core import products
 from mmjax.nn import dot, gelu
 
 RNG = np.random.default_rng(0)
@@ -70,7 +71,7 @@ def test_products_of_heads_are_flat_where_they_are_made():
     """A policy that keeps what products gave would else keep heads padded to a TPU's 128 lanes."""
     given, kernel = jnp.arange(12.0).reshape(2, 2, 3), jnp.arange(24.0).reshape(3, 4, 2)
     axes = (((2,), (0,)), ((), ()))
-    np.testing.assert_array_equal(dot.flat(given, kernel, axes), jax.lax.dot_general(given, kernel, axes))
+    np.testing.assert_array_equal(products.flat(given, kernel, axes), jax.lax.dot_general(given, kernel, axes))
     layer, values = nn.Attention(heads=4), jnp.zeros((2, 3, 8))
     variables = layer.init(jax.random.key(0), values)
     found = jax.make_jaxpr(layer.apply)(variables, values).jaxpr.eqns

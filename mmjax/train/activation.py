@@ -15,7 +15,7 @@ from flax import linen
 from jax.sharding import NamedSharding, PartitionSpec
 
 from mmjax.core import LOSSES, Factored, UserError, masks
-from mmjax.train import fsdp, kernel, sharding
+from mmjax.train import dense, fsdp, kernel, sharding
 from mmjax.train.context import attend
 from mmjax.train.sharding import AnyMesh, Mesh, Rule
 from mmjax.train.shares import Shares
@@ -47,6 +47,8 @@ class Placed:
         self.model, self._mesh, self._settings = model, mesh, settings
         self._rules = (*settings.activations, *RULES)
         self._exchange, self._kernel, self._pieces = settings.exchange, settings.attention, settings.pieces
+        devices = mesh.devices.flat if isinstance(mesh, jax.sharding.Mesh) else ()
+        self._one_processor = [device.platform for device in devices] == ["cpu"]
         kernel.check(settings.attention, mesh)
         self._own = [pattern for pattern, _ in settings.activations]
         self.placed: dict[str, list[tuple[tuple[int, ...], NamedSharding]]] = {}
@@ -87,8 +89,15 @@ class Placed:
         path = "/".join(context.module.path)
         if isinstance(context.module, linen.Conv) and self._mesh.shape["context"] > 1:
             return self._whole(call(self._whole(args[0]), *args[1:], **kwargs))
-        out = fsdp.called(call, args, kwargs, context.module, Shares(self._mesh, self._settings, path))
+        out = self._called(call, args, kwargs, context.module, path)
         return jax.tree.map(lambda leaf: self._constrained(path, leaf), out)
+
+    def _called(self, call: Any, args: Any, kwargs: Any, module: linen.Module, path: str) -> Any:
+        """What a layer gives, with the product that its devices do best."""
+        if self._one_processor and dense.product(module) is not None:
+            with dense.instead(module, dense.matrices):
+                return call(*args, **kwargs)
+        return fsdp.called(call, args, kwargs, module, Shares(self._mesh, self._settings, path))
 
     def _apart(self, query: Any, key: Any) -> bool:
         """Whether attention meets tokens of other devices; a few queries, as those that pool, come whole instead."""

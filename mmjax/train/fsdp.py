@@ -8,20 +8,16 @@ tables of words do so; convolutions, experts and what is rounded to eight bits a
 derivatives do not go through.
 """
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen
 
-from mmjax.core import products
+from mmjax.train import dense
 from mmjax.train.shares import Shares
-
-_PLAIN = (jax.lax.dot_general, products.flat)
 
 
 def called(call: Any, args: Any, kwargs: Any, module: linen.Module, shares: Shares) -> Any:
@@ -33,13 +29,11 @@ def called(call: Any, args: Any, kwargs: Any, module: linen.Module, shares: Shar
         own = dataclasses.replace(shares, path=f"{shares.path}/embedding")
         table: Any = module.promote_dtype(module.embedding, dtype=module.dtype, inexact=False)[0]
         return _read(_rows, args[0].ndim, own, args[0], table) if own.splits(table.shape) else call(*args, **kwargs)
-    if isinstance(module, linen.Dense | linen.DenseGeneral) and module.dot_general is None:
-        product = module.dot_general_cls() if module.dot_general_cls else jax.lax.dot_general
-        own = dataclasses.replace(shares, path=f"{shares.path}/kernel")
-        if product in _PLAIN:
-            with instead(module, functools.partial(_multiplied, product, own)):
-                return call(*args, **kwargs)
-    return call(*args, **kwargs)
+    if (product := dense.product(module)) is None:
+        return call(*args, **kwargs)
+    own = dataclasses.replace(shares, path=f"{shares.path}/kernel")
+    with dense.instead(module, functools.partial(_multiplied, product, own)):
+        return call(*args, **kwargs)
 
 
 def _rows(ids: jax.Array, table: jax.Array) -> jax.Array:
@@ -52,17 +46,6 @@ def _multiplied(product: Any, shares: Shares, values: jax.Array, kernel: jax.Arr
         return product(values, kernel, dims, **how)
     free = min(axis % values.ndim for axis in dims[0][0])
     return _read(lambda values, kernel: product(values, kernel, dims, **how), free, shares, values, kernel)
-
-
-@contextlib.contextmanager
-def instead(module: linen.Dense | linen.DenseGeneral, product: Any) -> Iterator[None]:
-    """linen's own place for another product, which can be filled before a module is made alone."""
-    before = module.dot_general_cls
-    object.__setattr__(module, "dot_general_cls", lambda: product)
-    try:
-        yield
-    finally:
-        object.__setattr__(module, "dot_general_cls", before)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from mmjax.core import UserError
-from mmjax.train import frozen, fsdp
+from mmjax.train import dense, frozen
 
 TYPES = ("int8", "float8_e4m3fn", "float8_e5m2")
 _HELD = (2**31 - 1) // 127**2  # products of the largest numbers of int8 that an int32 holds
@@ -135,7 +135,7 @@ class Rounded:
             with self._inside(module.path):
                 return call(*args, **kwargs)
         if method == "__call__" and isinstance(module, linen.Dense | linen.DenseGeneral) and self._rounds(module):
-            with fsdp.instead(module, functools.partial(_dense, self.quantized)):
+            with dense.instead(module, functools.partial(_dense, self.quantized)):
                 return call(*args, **kwargs)
         if method == "product" and self._rounds(module):  # of experts, each with a kernel of its own
             made: Any = multiplied(*args, (((3,), (1,)), ((1,), (0,))), self.quantized)

@@ -1,4 +1,4 @@
-"""The command starts over once, with memory in large pages."""
+"""The command starts over once, with memory that is kept, in large pages."""
 
 import os
 import platform
@@ -16,8 +16,32 @@ sys.exit(main())
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
-@pytest.mark.parametrize(("told", "seen"), [(None, ["unset", "glibc.malloc.hugetlb=1"]), ("", [""])])
+KEPT = (
+    "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1099511627776"
+)
+FAULTS = """
+import resource
+import numpy as np
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones(2**23)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults(), faults())
+"""
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+
+
+@glibc
+def test_memory_that_was_freed_is_not_made_anew():
+    env = os.environ | {"GLIBC_TUNABLES": KEPT}
+    done = subprocess.run([sys.executable, "-c", FAULTS], env=env, capture_output=True, text=True, check=True)
+    first, second = map(int, done.stdout.split())
+    assert first >= 31  # 64 MB in pages of 2 MB
+    assert second < 8
+
+
+@glibc
+@pytest.mark.parametrize(("told", "seen"), [(None, ["unset", KEPT]), ("", [""])])
 def test_starts_over_once_unless_told_otherwise(told, seen):
     env = {key: value for key, value in os.environ.items() if key != "GLIBC_TUNABLES"}
     env |= {} if told is None else {"GLIBC_TUNABLES": told}

@@ -10,7 +10,8 @@ from flax import linen
 
 from mmjax import Multimodal, encoders, fusion, heads, objectives
 from mmjax.core import Batch, Outputs, Signal
-from mmjax.train import AdamW, Constant, Optim, make_step
+from mmjax.train import AdamW, Constant, Optim, compiled, make_step, sharding
+from mmjax.train.activation import Placed
 from mmjax.train.state import make_init
 from tools.step.shape import DECAY, MELS, PATCH, RATE, SIZES, WORDS, Shape
 
@@ -67,11 +68,13 @@ def batch(shape: Shape) -> Batch:
 
 
 def stepper(shape: Shape, **changes: Any) -> Callable[[], float]:
-    """A compiled step that goes on from where it was; gives the loss."""
+    """A compiled step, as ``mmjax train`` runs it, that goes on from where it was; gives the loss."""
     network, rows = model(shape).clone(**changes), batch(shape)
     optimizer = Optim(lr=RATE, rule=AdamW(decay=DECAY), schedule=Constant(), clip=0.0).build(1_000)
     state = jax.jit(make_init(network, optimizer, rows))(jax.random.key(0))
-    step = jax.jit(make_step(network, {"y": objectives.CrossEntropy("y")}, optimizer), donate_argnums=0)
+    mesh = sharding.single()
+    placed = Placed(network, mesh, sharding.Mesh())
+    step = compiled.jit(make_step(placed, {"y": objectives.CrossEntropy("y")}, optimizer), mesh, donate_argnums=0)
     held = [state]
 
     def once() -> float:

@@ -48,9 +48,12 @@ def _page() -> None:
     a tenth in large ones (docs/measurements/step.md). The library reads how as it is loaded, so it cannot be told
     later. Whoever has set GLIBC_TUNABLES has decided already.
     """
+    ours = ":".join(f"glibc.malloc.{name}={value}" for name, value in _MALLOC.items())
     read = sys.orig_argv[1:2] in ([], ["-"])  # code from standard input, which cannot be read again
-    if "GLIBC_TUNABLES" not in os.environ and platform.libc_ver()[0] == "glibc" and not read:
-        os.environ["GLIBC_TUNABLES"] = ":".join(f"glibc.malloc.{name}={value}" for name, value in _MALLOC.items())
+    if os.environ.get("GLIBC_TUNABLES") == ours:
+        del os.environ["GLIBC_TUNABLES"]  # read by now; those that read data beside this one give back what they free
+    elif "GLIBC_TUNABLES" not in os.environ and platform.libc_ver()[0] == "glibc" and not read:
+        os.environ["GLIBC_TUNABLES"] = ours
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import linen
 
+from mmjax.core import products
 from mmjax.train import Mesh, Quantized, dense, quantized, sharding
 from mmjax.train.activation import Placed
 
@@ -27,7 +28,8 @@ class Layers(linen.Module):
 
     @linen.compact
     def __call__(self, values: jax.Array) -> jax.Array:
-        heads = linen.DenseGeneral((2, 4), name="query")(linen.Dense(12, name="up")(values))
+        flat = linen.DenseGeneral((2, 4), name="query", dot_general_cls=lambda: products.flat)
+        heads = flat(linen.Dense(12, name="up")(values))
         return linen.DenseGeneral(6, axis=(-2, -1), name="out")(heads)
 
 
@@ -53,7 +55,7 @@ def sums(mesh: jax.sharding.Mesh, settings: Mesh) -> list[int]:
 
 def test_one_processor_sums_kernels_gradients_over_one_axis():
     found = sums(sharding.single(), Mesh())
-    assert len(found) == 8
+    assert len(found) == 9
     assert set(found) == {1}
 
 
@@ -77,3 +79,28 @@ def test_what_is_rounded_stays_rounded():
     rounded = quantized.over(placed, Quantized(forward="int8"))
     kinds = str(jax.make_jaxpr(rounded.apply)(variables, values))
     assert kinds.count("preferred_element_type=int32") == 3
+
+
+def test_what_multiplies_in_its_own_way_goes_on_so():
+    def own(*args, **how):
+        return jax.lax.dot_general(*args, **how)
+
+    assert dense.product(linen.Dense(3, dot_general=own)) is None
+    assert dense.product(linen.Dense(3, dot_general_cls=lambda: own)) is None
+    assert dense.product(linen.Conv(3, (3,))) is None
+    assert dense.product(linen.Dense(3)) is jax.lax.dot_general
+
+
+def kept(multiply) -> int:
+    """How many numbers a scan over layers of three products keeps for its gradient."""
+    kernels, dims = jax.random.normal(jax.random.key(0), (4, 3, 5, 5)), (((2,), (0,)), ((), ()))
+
+    def layer(values, kernels):
+        return jnp.tanh(sum(multiply(values, kernel, dims) for kernel in kernels)), None
+
+    pull = jax.vjp(lambda v, k: jax.lax.scan(layer, v, k)[0], jnp.ones((2, 7, 5)), kernels)[1]
+    return sum(leaf.size for leaf in jax.tree.leaves(pull))
+
+
+def test_what_goes_into_several_products_is_kept_once():
+    assert kept(dense.matrices) <= kept(jax.lax.dot_general)

@@ -1,8 +1,11 @@
 """A save takes what is there, and nothing else is computed for it."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from mmjax.train import Mesh, checkpoint, sharding
 
@@ -24,3 +27,36 @@ def test_a_save_of_what_all_devices_have_compiles_nothing(tmp_path):
         found, data = saved.restore(shapes)
     assert data == {"row": 5} and saved.latest() == 3
     jax.tree.map(np.testing.assert_array_equal, found, state)
+
+
+def test_what_is_donated_after_a_save_is_saved_as_it_was(tmp_path):
+    split = Mesh(data=1, fsdp=8).build()
+    shared = jax.sharding.NamedSharding(split, jax.sharding.PartitionSpec("fsdp"))
+    state = {
+        "own": jnp.arange(1_000.0),
+        "shared": jax.device_put(jnp.arange(64, dtype=jnp.bfloat16), shared),
+        "key": jax.random.key(7),
+        "rounds": jnp.zeros((), jnp.int32),
+    }
+    expected = jax.tree.map(lambda leaf: leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf + 0, state)
+    later = jax.jit(lambda own: own * 0 - 1, donate_argnums=0)
+    with checkpoint.opened(tmp_path / "saved") as saved:
+        saved.save(1, state, {})
+        for name in ("own", "shared", "rounds"):
+            jax.block_until_ready(later(state[name]))
+        assert state["own"].is_deleted()
+        shapes = checkpoint.abstract(expected, jax.tree.map(lambda leaf: leaf.sharding, expected))
+        saved.wait()
+        found, _ = saved.restore(shapes)
+    assert found["shared"].sharding.spec == shared.spec
+    np.testing.assert_array_equal(jax.random.key_data(found.pop("key")), jax.random.key_data(expected.pop("key")))
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def test_a_save_that_fails_beside_the_run_is_told(tmp_path):
+    saved = checkpoint.Checkpoints(tmp_path / "saved")
+    shutil.rmtree(tmp_path / "saved")
+    (tmp_path / "saved").write_text("in the way")
+    saved.save(1, {"own": jnp.ones(3)}, {})
+    with pytest.raises(OSError, match="saved"):
+        saved.wait()

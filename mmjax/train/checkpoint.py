@@ -1,6 +1,7 @@
 """State, key and data position saved in one commit. The one room that knows orbax."""
 
 import contextlib
+import copy
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from mmjax.core import UserError
 # Devices that all have an array whole would each write a part of it, which takes a program that cuts the part off.
 # Parts of fewer bytes are not worth it.
 _SLICE = 2**20
+_ALIGNED = 64  # bytes
 
 
 class Checkpoints:
@@ -37,7 +39,7 @@ class Checkpoints:
         self._begun: int | None = None
 
     def latest(self) -> int | None:
-        """The last step that was saved, None if none was."""
+        """The last step that was saved, None if none was; of one on its way only ``wait`` knows."""
         last = self._checkpointer.latest
         return None if last is None else last.step
 
@@ -48,20 +50,25 @@ class Checkpoints:
         self.wait()
         if step == self.latest():
             return
-        self._begun = step
         position = {"position": json.dumps(data), "step": np.asarray(step)}
-        if not _here(state):
+        if _here(state):
+            # Orbax takes some ten times as long to begin with many small arrays as a copy of them does.
+            copies, wide = jax.tree.map(_copied, state), jax.config.read("jax_enable_x64")
+            self._pending = self._beside.submit(self._write, step, copies, position, wide)
+        else:
             self._pending = self._begin(step, state, position)
-            return
-        # Beside processors orbax takes some ten times as long to begin with many small arrays as a copy of them does.
-        again = jax.tree.map(_copied, state)
-        self._pending = self._beside.submit(lambda: self._begin(step, _made(again), position).result())
+        self._begun = step
+
+    def _write(self, step: int, copies: Any, position: Any, wide: bool) -> None:
+        with jax.enable_x64(wide):  # which is a matter of the thread
+            self._begin(step, jax.tree.map(lambda copy: copy(), copies), position).result()
 
     def _begin(self, step: int, state: Any, position: Any) -> Any:
         return self._checkpointer.save_checkpointables_async(step, {"state": state, "data": position}, force=True)
 
     def restore(self, abstract: Any) -> tuple[Any, dict[str, Any]]:
         """The last state, laid out as the shapes and shardings of ``abstract`` say, and its data position."""
+        self.wait()
         try:
             wanted = {"state": abstract, "data": {"position": "", "step": np.asarray(0)}}
             items = self._checkpointer.load_checkpointables(None, wanted)
@@ -71,10 +78,12 @@ class Checkpoints:
         return items["state"], json.loads(items["data"]["position"])
 
     def wait(self) -> None:
-        """Until what was started is on disk."""
-        if self._pending is not None:
-            self._pending.result()
-            self._pending = None
+        """Until what was started is on disk. Raises what kept it from there."""
+        pending, begun = self._pending, self._begun
+        self._pending = self._begun = None
+        if pending is not None:
+            pending.result()
+        self._begun = begun
 
     def close(self) -> None:
         try:
@@ -92,18 +101,37 @@ def _here(state: Any) -> bool:
 
 
 def _copied(leaf: Any) -> Callable[[], Any]:
-    """A copy in memory that nobody can donate; what it gives when called is the array as it was."""
+    """A copy in memory that nobody can donate or change; what it gives when called is the array as it was."""
     if not isinstance(leaf, jax.Array):
-        return lambda: leaf
+        other = copy.deepcopy(leaf)
+        return lambda: other
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         words, kind = _copied(jax.random.key_data(leaf)), jax.random.key_impl(leaf)
         return lambda: jax.random.wrap_key_data(words(), impl=kind)
-    host, place = np.array(leaf, copy=True), leaf.sharding
-    return lambda: jax.device_put(host, place)
+    if len(leaf.devices()) == 1:
+        host, place = _aligned(np.asarray(leaf)), leaf.sharding
+        return lambda: jax.device_put(host, place)
+    return _copied_shards(leaf)
 
 
-def _made(copies: Any) -> Any:
-    return jax.tree.map(lambda copy: copy(), copies)
+def _copied_shards(leaf: jax.Array) -> Callable[[], jax.Array]:
+    """As ``_copied``, of an array of several devices; what some of them have alike is copied once."""
+    shape, place, parts, where = leaf.shape, leaf.sharding, {}, []
+    for shard in leaf.addressable_shards:
+        part = str(shard.index)
+        if part not in parts:
+            parts[part] = _aligned(np.asarray(shard.data))
+        where.append((parts[part], shard.data.sharding))
+    return lambda: jax.make_array_from_single_device_arrays(shape, place, [jax.device_put(*part) for part in where])
+
+
+def _aligned(array: np.ndarray) -> np.ndarray:
+    """A copy that begins where XLA's own arrays do, so that a device takes it as it is."""
+    room = np.empty(array.nbytes + _ALIGNED, np.uint8)
+    start = -room.ctypes.data % _ALIGNED
+    copied = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copied[...] = array
+    return copied
 
 
 @contextlib.contextmanager

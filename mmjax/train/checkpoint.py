@@ -61,7 +61,7 @@ class Checkpoints:
 
     def _write(self, step: int, copies: Any, position: Any, wide: bool) -> None:
         with jax.enable_x64(wide):  # which is a matter of the thread
-            self._begin(step, jax.tree.map(lambda copy: copy(), copies), position).result()
+            self._begin(step, jax.tree.map(lambda made: made(), copies), position).result()
 
     def _begin(self, step: int, state: Any, position: Any) -> Any:
         return self._checkpointer.save_checkpointables_async(step, {"state": state, "data": position}, force=True)

@@ -68,7 +68,7 @@ def batch(shape: Shape) -> Batch:
 
 
 def stepper(shape: Shape, **changes: Any) -> Callable[[], float]:
-    """A compiled step, as ``mmjax train`` runs it, that goes on from where it was; gives the loss."""
+    """A compiled step, placed and compiled as by ``mmjax train``, that goes on from where it was; gives the loss."""
     network, rows = model(shape).clone(**changes), batch(shape)
     optimizer = Optim(lr=RATE, rule=AdamW(decay=DECAY), schedule=Constant(), clip=0.0).build(1_000)
     state = jax.jit(make_init(network, optimizer, rows))(jax.random.key(0))

@@ -9,6 +9,12 @@ import jax
 # On processors: what begins a run compiles in half the time to the same bits, a step in nine tenths of it, and runs no
 # slower (docs/measurements/step.md).
 _QUICK = {"xla_backend_optimization_level": 1}
+# Where one processor does it all: oneDNN's products, each by itself (docs/measurements/step.md). Of several in one oneDNN
+# makes a program that it can't compile, and ends the process.
+_PRODUCTS = {
+    "xla_cpu_use_onednn": True,
+    "xla_cpu_experimental_onednn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
+}
 # On TPUs whose chips share arrays: gradients are scattered where libtpu would sum them whole on every chip, which sends
 # twice the bytes (docs/measurements/aot.md). For generations that have sparse cores and were compiled for: v5p, v6e.
 _SCATTERED = {"xla_tpu_enable_sparse_core_collective_offload_nd_reduce_scatter": True}
@@ -29,4 +35,6 @@ def _options(mesh: jax.sharding.Mesh) -> dict[str, Any]:
     device = mesh.devices.flat[0]
     if device.device_kind in _SPARSE and mesh.shape.get("fsdp", 1) > 1:
         return _SCATTERED
-    return _QUICK if device.platform == "cpu" else {}
+    if device.platform != "cpu":
+        return {}
+    return _QUICK | _PRODUCTS if mesh.size == 1 else _QUICK

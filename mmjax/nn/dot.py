@@ -1,6 +1,7 @@
 """Scaled dot-product attention, written for what compilers make of it."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,25 +21,12 @@ def attention(
     """Each query's mean of the values where it may look, by its likeness to their keys; ``g`` divides ``k``.
 
     causal: a query looks at keys up to its own place. reach: at so many before its place and so many behind it.
-    Scores and softmax are in float32 at least. A query that may look nowhere gets the mean of all.
+    Scores and softmax are in float32 at least. A query that may look nowhere gets the mean of all. Forward-mode
+    derivatives do not go through.
     """
-    # Heads before tokens: then each head's matrices lie together, and a projection comes out so without a copy.
-    query, key, value = (jnp.swapaxes(part, 1, 2) for part in (query, key, value))
-    groups, shared = key.shape[1], query.shape[1] // key.shape[1]
-    exact = jnp.promote_types(query.dtype, jnp.float32)
-    query = query.reshape(query.shape[0], groups, shared, *query.shape[2:])
-    # Named so, the gradient's products take bfloat16 too, and not a float32 copy of it.
-    precision = jax.lax.DotAlgorithmPreset.BF16_BF16_F32 if query.dtype == jnp.bfloat16 else None
-    scores = jnp.einsum("bgsqh,bgnh->bgsqn", query, key, precision=precision, preferred_element_type=exact)
-    scores = scores.reshape(scores.shape[0], -1, *scores.shape[3:]) / math.sqrt(query.shape[-1])
-    scores = scores if bias is None else scores + bias
-    seen = within(scores.shape[2], scores.shape[3], causal=causal, reach=reach)
+    seen = within(query.shape[1], key.shape[1], causal=causal, reach=reach)
     seen = seen if allowed is None else allowed if seen is None else allowed & seen
-    scores = scores if seen is None else jnp.where(seen, scores, 0.7 * jnp.finfo(exact).min)
-    # In this shape already, so that its gradient and that of the product keep one array and not two.
-    share = _softmax(scores.reshape(query.shape[:4] + scores.shape[3:])).astype(value.dtype)
-    mixed = jnp.einsum("bgsqn,bgnh->bgsqh", share, value)
-    return jnp.swapaxes(mixed.reshape(mixed.shape[0], -1, *mixed.shape[3:]), 1, 2)
+    return _mixed(query, key, value, bias, seen)
 
 
 def within(
@@ -52,13 +40,64 @@ def within(
     return seen if reach is None else seen & (ahead >= -reach[0]) & (ahead <= reach[1])
 
 
-@jax.custom_jvp
-def _softmax(scores: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    """Over the last axis; its gradient keeps what comes out alone, which otherwise is one of three such arrays."""
-    return jax.nn.softmax(scores)
+# Derived step by step it would keep three arrays as large as the scores; this keeps one, and copies less.
+@jax.custom_vjp
+def _mixed(query: Array, key: Array, value: Array, bias: Array | None, seen: Array | None) -> Array:
+    return _forth(query, key, value, bias, seen)[0]
 
 
-@_softmax.defjvp
-def _softmax_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    share, (change,) = _softmax(*primals), tangents
-    return share, share * (change - jnp.sum(share * change, axis=-1, keepdims=True))
+def _forth(query: Array, key: Array, value: Array, bias: Array | None, seen: Array | None) -> tuple[Array, Any]:
+    exact = jnp.promote_types(query.dtype, jnp.float32)
+    # One copy of each, which all products read as it is; left to itself, XLA makes another for each of them.
+    query, key, value = jax.lax.optimization_barrier(tuple(map(_by_head, (query, key, value))))
+    apart = query.shape[:3]
+    query = _grouped(query, key)
+    scores = _product("bgqh,bgnh->bgqn", query, key, exact).reshape(*apart, -1) / math.sqrt(query.shape[-1])
+    scores = scores if bias is None else scores + bias
+    scores = scores if seen is None else jnp.where(seen, scores, 0.7 * jnp.finfo(exact).min)
+    share = _grouped(jax.nn.softmax(scores).astype(value.dtype), key)
+    out = _by_head(jnp.einsum("bgqn,bgnh->bgqh", share, value).reshape(*apart, -1))
+    return out, (query, key, value, bias, seen, share, out)
+
+
+def _back(kept: Any, gradient: Any) -> tuple[Array, Array, Array, Array | None, None]:
+    query, key, value, bias, seen, share, out = kept
+    exact, gradient = jnp.promote_types(query.dtype, jnp.float32), jnp.asarray(gradient)
+    # The sum over keys in a softmax's gradient is one over features, too, of which there are fewer (Dao et al., 2022).
+    level = _by_head(jnp.sum(gradient.astype(exact) * out.astype(exact), axis=-1, keepdims=True))
+    gradient = jax.lax.optimization_barrier(_by_head(gradient))
+    apart, gradient = gradient.shape[:3], _grouped(gradient, key)
+    change = share * (_product("bgqh,bgnh->bgqn", gradient, value, exact) - _grouped(level, key))
+    change = change.reshape(*apart, -1)
+    change = change if seen is None else jnp.where(seen, change, 0)
+    toward_bias = None if bias is None else _summed(change, bias)
+    change = _grouped((change / math.sqrt(query.shape[-1])).astype(query.dtype), key)
+    toward_query = jnp.einsum("bgqn,bgnh->bgqh", change, key).reshape(*apart, -1)
+    toward_key = jnp.einsum("bgqn,bgqh->bgnh", change, query)
+    toward_value = jnp.einsum("bgqn,bgqh->bgnh", share, gradient)
+    return _by_head(toward_query), _by_head(toward_key), _by_head(toward_value), toward_bias, None
+
+
+_mixed.defvjp(_forth, _back)
+
+
+def _by_head(values: Array) -> Array:
+    """Heads before tokens, or tokens before heads again."""
+    return jnp.swapaxes(values, 1, 2)
+
+
+def _grouped(values: Array, key: Array) -> Array:
+    """Queries of all heads that share a head of keys as one."""
+    return values.reshape(*key.shape[:2], -1, values.shape[-1])
+
+
+def _product(letters: str, left: Array, right: Array, exact: Any) -> Array:
+    """A product that is exact, of inputs in bfloat16 where they are that."""
+    precision = jax.lax.DotAlgorithmPreset.BF16_BF16_F32 if left.dtype == jnp.bfloat16 else None
+    return jnp.einsum(letters, left, right, precision=precision, preferred_element_type=exact)
+
+
+def _summed(values: Array, like: Array) -> Array:
+    """Summed over the axes along which ``like`` was repeated."""
+    repeated = tuple(axis for axis, size in enumerate(like.shape) if size == 1)
+    return jnp.sum(values, axis=repeated, keepdims=True).astype(like.dtype)

@@ -9,7 +9,7 @@ import jax
 # On processors: what begins a run compiles in half the time to the same bits, a step in nine tenths of it, and runs no
 # slower (docs/measurements/step.md).
 _QUICK = {"xla_backend_optimization_level": 1}
-# Where one processor does it all: oneDNN's products, each by itself (docs/measurements/step.md). Of several in one oneDNN
+# Where one processor does it all: oneDNN's products (docs/measurements/step.md), each by itself. Of several in one it
 # makes a program that it can't compile, and ends the process.
 _PRODUCTS = {
     "xla_cpu_use_onednn": True,

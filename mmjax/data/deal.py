@@ -8,8 +8,9 @@ Which swaps suit is looked up instead of tried out. After a swap two rows are al
 of what that row is over, is as long as an example of the other, less half of what that is over. So of all examples,
 less these halves, those that lie in the same cell of a grid suit one another, whichever rows they are in.
 
-All is counted in whole parts of a row, of which floats lose none, and nothing is added up but one by one: every machine
-deals alike.
+All is counted in whole parts of a row, of which floats lose none when they are added up, and what else there is of
+floats is worked out number by number: every processor deals alike. What is drawn at random may change with numpy's
+version, as the order of examples may.
 """
 
 from collections.abc import Callable

@@ -2,24 +2,36 @@
 
 That is packing of bins in several dimensions. A row holds tens of examples, so there are many ways to fill it, and what
 decides is not which example goes first but that no row has more of anything than the others. So examples are dealt out
-roughly, and then pairs of rows swap one example for another, all pairs at once, until they are level.
+roughly, and then pairs of rows swap one example for another, many pairs at once, until they are level.
 
-All is counted in whole parts of a row, of which floats of 64 bits lose none, in whatever order a processor adds them
-up: every machine deals alike.
+Which swaps suit is looked up instead of tried out. After a swap two rows are alike if an example of the one, less half
+of what that row is over, is as long as an example of the other, less half of what that is over. So of all examples,
+less these halves, those that lie in the same cell of a grid suit one another, whichever rows they are in.
+
+All is counted in whole parts of a row, of which floats lose none when they are added up, and what else there is of
+floats is worked out number by number: every processor deals alike. What is drawn at random may change with numpy's
+version, as the order of examples may.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
 _PARTS = 1 << 16  # of a row
-_SPARE = 0.0042  # of all rows, beyond those that hold everything if they are full to the brim
-_TURNS, _MENDS = 15, 150  # in which rows become level, and in which those that are too full are mended
-_OFFERS, _ASKED = 24, 64  # rows of which one that is too full looks for the best, and pairs in a turn at least
-_HOPE, _HALF, _TAIL = 10, 0.6, 0.1  # after so many turns at most this share of rows is too full, and in the end
+_SPARES = (0.0042, 0.012)  # of all rows, beyond those that hold everything if they are full to the brim: what is tried
+_TURNS, _LEVEL = 6, 0.15  # in which rows become level, unless no more than this share of them is too full
+_MENDS, _HOPE, _HALF = 40, 10, 0.6  # turns of mending, and after how many at most this share of rows is too full
+_TAIL = 0.1  # the same in the end
 _FEW = 2000  # one row of so many may stay too full: it gives one example to a row more
 _SEEN = 48  # examples of a row at most that are looked at in a turn
-_CHUNK = 128  # pairs of rows at a time, so that what they compare stays in the cache
-_WEIGHT = 64  # the most that a modality counts, which it does
-_NARROW = 128  # where a pair of rows has so few parts of it to spare
+_SWAPS = 8_000  # that are weighed in a turn at least
+_CELLS = (1 << 16) - 1  # of a grid at most: their numbers have 16 bits, and such are quickly sorted
+_CROWD, _TRIES = 3, 32  # examples that a cell has for one of a row, and at most of which it tries each
+_OFFERS, _POOL = 8, 256  # rows that are asked for each one that is too full, and in all at least
+_ROUNDS = 3  # in which rows that want the same other one choose
+_NARROW = 128  # parts to spare: where a modality has fewer, it counts no more
+
+Gain = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def dealt(lengths: np.ndarray, room: np.ndarray, most: int) -> np.ndarray | None:
@@ -29,17 +41,27 @@ def dealt(lengths: np.ndarray, room: np.ndarray, most: int) -> np.ndarray | None
     example is longer than a row. The same for the same lengths.
     """
     full = float((lengths.sum(axis=0) / room).max())
-    count = max(int(np.ceil(full)), round(full * (1 + _SPARE)), -(-len(lengths) // most), 1)
-    table = _Table(lengths, room, count, most)
-    rng = np.random.default_rng(0)
+    least = max(int(np.ceil(full)), -(-len(lengths) // most), 1)
+    for spare in _SPARES:
+        count = max(least, round(full * (1 + spare)))
+        table = _Table(lengths, room, count, most)
+        if _levelled(table, np.random.default_rng(0)):
+            return table.found()
+        least = count + 1
+    return None
+
+
+def _levelled(table: "_Table", rng: np.random.Generator) -> bool:
+    """Whether swaps left few rows of a table too full."""
     for _ in range(_TURNS):
-        table.level(rng)
+        if table.too_full > _LEVEL:
+            table.level(rng)
     for turn in range(_MENDS):
         if turn == _HOPE and table.too_full > _HALF:
-            return None
+            return False
         if not table.mend(rng):
             break
-    return table.found() if table.too_full <= _TAIL else None
+    return table.too_full <= _TAIL
 
 
 class _Table:
@@ -47,88 +69,107 @@ class _Table:
 
     def __init__(self, lengths: np.ndarray, room: np.ndarray, count: int, most: int):
         self._lengths, self._room = lengths, room
-        parts = np.rint(lengths * (_PARTS / room))
-        rows, fill = _roughly(parts, count, most)
+        parts = np.zeros((len(room), len(lengths) + 1))
+        parts[:, :-1] = np.rint(lengths * (_PARTS / room)).T
+        rows, fill = _roughly(parts[:, :-1], count, most)
         counts = np.bincount(rows, minlength=count)
-        order, first = np.argsort(rows, kind="stable"), np.cumsum(counts) - counts
+        order, first = np.argsort(rows.astype(np.min_scalar_type(count)), kind="stable"), np.cumsum(counts) - counts
         # Empty places hold the number after the last, of an example that has nothing of anything.
-        self._numbers = np.full((count, min(most, int(counts.max()) + 1)), len(parts))
-        self._numbers[rows[order], np.arange(len(parts)) - first[rows[order]]] = order
-        parts = np.concatenate([parts, np.zeros((1, parts.shape[1]))])
-        self._parts = np.ascontiguousarray(parts[self._numbers].transpose(0, 2, 1))  # rows modalities places
+        self._numbers = np.full((count, min(most, int(counts.max()) + 1)), len(lengths))
+        self._numbers[rows[order], np.arange(len(lengths)) - first[rows[order]]] = order
+        self._parts = parts.astype(np.float32).take(self._numbers, axis=1)  # modalities rows places
         self._over = fill - _PARTS
-        self._weights = _weights(-self._over.sum(axis=0) // count)
+        self._longest = np.maximum(parts.max(axis=1), 1)
+        self._spare = np.maximum(-self._over.sum(axis=1) // count, _NARROW)
 
     @property
     def too_full(self) -> float:
         """The share of rows that are."""
-        return float((self._over > 0).any(axis=1).mean())
+        return float((self._over > 0).any(axis=0).mean())
 
     def level(self, rng: np.random.Generator) -> None:
-        """Every row swaps with another that has much of what it has little of."""
-        along = rng.integers(-_WEIGHT, _WEIGHT + 1, len(self._weights)) * self._weights
-        order, half = np.argsort((self._over * along).sum(axis=1), kind="stable"), len(self._over) // 2
-        pairs = np.stack([order[:half], order[::-1][:half]])
-        self._swap(pairs, *self._best(pairs, np.broadcast_to(self._weights, (half, len(self._weights))), rng))
+        """Rows of one half swap with those of the other, so that both are more like all."""
+        rows, half = rng.permutation(self._over.shape[1]), self._over.shape[1] // 2
+        weights = (1 / np.square(self._spare)).astype(np.float32)
+
+        def evener(modality: int, one: np.ndarray, other: np.ndarray, moved: np.ndarray) -> np.ndarray:
+            return weights[modality] * moved * (one - other - moved)
+
+        self._trade(rows[:half], rows[half:], evener, rng)
 
     def mend(self, rng: np.random.Generator) -> bool:
         """Rows that are too full swap with others, where both together gain by it. False where few are left."""
-        full = np.flatnonzero((self._over > 0).any(axis=1))
-        if len(full) <= len(self._over) // _FEW:
+        full = self._over.max(axis=0) > 0
+        rows, others = rng.permutation(np.flatnonzero(full)), rng.permutation(np.flatnonzero(~full))
+        if len(rows) <= len(full) // _FEW:
             return False
-        pairs, spare = self._partners(full, -(-_ASKED // len(full)), rng)
-        i, j, moved = self._best(pairs, _weights(spare), rng)
-        one, other = pairs
-        gain = _excess(self._over[one]) + _excess(self._over[other])
-        gain -= _excess(self._over[one] - moved) + _excess(self._over[other] + moved)
-        best = np.argsort(-gain, kind="stable")
-        best = best[gain[best] > 0]
-        turn = np.full(len(self._over), len(best))  # when a row comes first: it can be in one pair alone
-        for side in pairs[:, best]:
-            np.minimum.at(turn, side, np.arange(len(best)))
-        chosen = best[(turn[pairs[:, best]] == np.arange(len(best))).all(axis=0)]
-        self._swap(pairs[:, chosen], i[chosen], j[chosen], moved[chosen])
+        rows = rows[: max(len(others) // 2, 1)]
+        if not self._trade(rows, others[: max(_OFFERS * len(rows), _POOL)], _relief, rng):
+            self.level(rng)  # no swap helps, so others are made to
         return True
 
-    def _partners(self, rows: np.ndarray, each: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs ``2 p`` of these rows, each in so many, with others that suit them, and what both have to spare."""
-        offers = rng.integers(0, len(self._over), (len(rows), max(_OFFERS, each)))
-        spare = np.maximum(-(self._over[rows][:, None] + self._over[offers]) / 2, 1)
-        ways = np.where(offers == rows[:, None], 0.0, 1.0)  # as many as there are places in what both have to spare
-        for modality in range(spare.shape[2]):
-            ways = ways * (spare[..., modality] / _PARTS)
-        chosen = ways.argmax(axis=1)[:, None] if each == 1 else np.argsort(-ways, axis=1, kind="stable")[:, :each]
-        row = np.arange(len(rows))[:, None]
-        pairs = np.stack([np.repeat(rows, each), offers[row, chosen].reshape(-1)])
-        apart = pairs[0] != pairs[1]
-        return pairs[:, apart], spare[row, chosen].reshape(-1, spare.shape[2])[apart]
+    def _trade(self, rows: np.ndarray, others: np.ndarray, gain: Gain, rng: np.random.Generator) -> bool:
+        """Rows swap an example each for one of another row, as long as it gains anything. False where none does."""
+        if not len(rows) or not len(others):
+            return False
+        seen = np.arange(self._numbers.shape[1])
+        if len(seen) > _SEEN:
+            seen = rng.permutation(seen)[:_SEEN]
+        tries = min(max(1, _SWAPS // (len(rows) * len(seen))), _TRIES)
+        found, there = self._suiting(rows, others, seen, tries, rng)
+        other, j = np.divmod(found, len(seen))
+        other, j = others[other], seen[j]
+        gains = self._gains((rows[:, None, None], seen[:, None]), (other, j), gain)
+        gains = np.where(there, gains, -1).reshape(len(rows), -1)
+        other, j = other.reshape(gains.shape), j.reshape(gains.shape)
+        k, swap = _chosen(gains, other, self._over.shape[1])
+        self._swap(rows[k], seen[swap // tries], other[k, swap], j[k, swap])
+        return len(k) > 0
 
-    def _best(
-        self, pairs: np.ndarray, weights: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For each pair, the places whose examples to swap so that both are most alike, and what goes over by it."""
-        places = self._numbers.shape[1]
-        seen = np.arange(places) if places <= _SEEN else rng.permutation(places)[:_SEEN]
-        nearest = _Nearest(min(_CHUNK, pairs.shape[1]), self._over.shape[1], len(seen))
-        found = np.empty((2, pairs.shape[1]), np.int64)
-        for start in range(0, pairs.shape[1], _CHUNK):
-            part = slice(start, start + _CHUNK)
-            ours, theirs = (
-                self._parts[rows] if places <= _SEEN else self._parts[rows][..., seen] for rows in pairs[:, part]
-            )
-            one, other = self._over[pairs[:, part]]
-            found[:, part] = nearest(ours, theirs, (one - other) / 2, weights[part])
-        i, j = seen[found]
-        return i, j, self._parts[pairs[0], :, i] - self._parts[pairs[1], :, j]
+    def _suiting(
+        self, rows: np.ndarray, others: np.ndarray, seen: np.ndarray, tries: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """For each example of the rows some of the others' that suit it, ``r k tries``, and where there are so many."""
+        levels = _grid(self._longest / self._spare, len(others) * len(seen) / max(_CROWD, tries))
+        shift = (rng.random(len(levels)) - 0.5) * self._longest / levels  # so that other neighbours meet every turn
+        cells, own = (self._cells(some, seen, levels, shift) for some in (others, rows))
+        cells, own = cells.reshape(-1), own[..., None]
+        order, counts = np.argsort(cells, kind="stable"), np.bincount(cells, minlength=int(levels.prod()))
+        first, crowd = (np.cumsum(counts) - counts)[own], counts[own]
+        which = (rng.integers(0, _CELLS, own.shape) + np.arange(tries)) % np.maximum(crowd, 1)
+        return order[np.minimum(first + which, len(order) - 1)], crowd > np.arange(tries)
 
-    def _swap(self, pairs: np.ndarray, i: np.ndarray, j: np.ndarray, moved: np.ndarray) -> None:
+    def _cells(self, rows: np.ndarray, seen: np.ndarray, levels: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        """The cell ``r k`` of each example of these rows, less half of what its row is over."""
+        cells = np.zeros((len(rows), len(seen)), np.uint16)
+        less = (self._over[:, rows] / 2 - shift[:, None]).astype(np.float32)
+        scale = (levels / self._longest).astype(np.float32)
+        for modality, level in enumerate(levels):
+            parts = self._parts[modality, rows]
+            at = (parts if len(seen) == parts.shape[1] else parts[:, seen]) - less[modality, :, None]
+            at *= scale[modality]
+            np.clip(at, 0, level - 1, out=at)
+            cells *= np.uint16(level)
+            cells += at.astype(np.uint16)
+        return cells
+
+    def _gains(
+        self, ours: tuple[np.ndarray, np.ndarray], theirs: tuple[np.ndarray, np.ndarray], gain: Gain
+    ) -> np.ndarray:
+        """What swaps gain, of rows and places for others, over all modalities."""
+        total = np.zeros(theirs[0].shape, np.float32)
+        for modality, (parts, over) in enumerate(zip(self._parts, self._over.astype(np.float32), strict=True)):
+            total += gain(modality, over[ours[0]], over[theirs[0]], parts[ours] - parts[theirs])
+        return total
+
+    def _swap(self, one: np.ndarray, i: np.ndarray, other: np.ndarray, j: np.ndarray) -> None:
         """Place ``i`` of the first of each pair for place ``j`` of the second."""
-        one, other = pairs
-        self._over[one] -= moved
-        self._over[other] += moved
         numbers, parts = self._numbers, self._parts
+        moved = parts[:, one, i] - parts[:, other, j]
+        self._over[:, one] -= moved
+        self._over[:, other] += moved
         numbers[one, i], numbers[other, j] = numbers[other, j], numbers[one, i]
-        parts[one, :, i], parts[other, :, j] = parts[other, :, j], parts[one, :, i]
+        parts[:, one, i], parts[:, other, j] = parts[:, other, j], parts[:, one, i]
 
     def found(self) -> np.ndarray:
         """The row of each example, -1 of those that had to leave a row that was too full."""
@@ -136,7 +177,8 @@ class _Table:
         found[self._numbers] = np.arange(len(self._numbers))[:, None]
         found = found[:-1]
         lengths = np.concatenate([self._lengths, np.zeros((1, len(self._room)), self._lengths.dtype)])
-        over = lengths[self._numbers].sum(axis=1) - self._room
+        used = [own[self._numbers].sum(axis=1) for own in np.ascontiguousarray(lengths.T)]
+        over = np.stack(used, axis=1) - self._room
         for row in np.flatnonzero((over > 0).any(axis=1)):
             numbers, much = self._numbers[row], over[row]
             while (much > 0).any():
@@ -149,59 +191,71 @@ class _Table:
 
 
 def _roughly(parts: np.ndarray, count: int, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """A row for each example, the largest first, and how much the rows have.
+    """A row for each example of parts ``m n``, the largest first, and how much ``m count`` the rows have.
 
     By turns the emptier half of the rows take one each, of which the row with least of a modality takes that with most.
     """
-    order = np.argsort(-parts.sum(axis=1), kind="stable")
-    fill, counts = np.zeros((count, parts.shape[1])), np.zeros(count, np.int64)
-    rows, done = np.empty(len(parts), np.int64), 0
+    order = _ranked(-parts.sum(axis=0))
+    parts = parts[:, order]
+    fill, counts = np.zeros((len(parts), count)), np.zeros(count, np.int64)
+    rows, done = np.empty(len(order), np.int64), 0
     while done < len(order):
         free = np.flatnonzero(counts < most)
         size = min(max(1, count // 2), len(order) - done, len(free))
-        emptiest = free[np.argsort(fill[free].sum(axis=1), kind="stable")[:size]]
-        numbers, held = order[done : done + size], fill[emptiest]
-        uneven = int(np.ptp(held, axis=0).argmax())
-        taking = emptiest[np.argsort(held[:, uneven], kind="stable")]
-        numbers = numbers[np.argsort(-parts[numbers, uneven], kind="stable")]
-        rows[numbers] = taking
-        fill[taking] += parts[numbers]
-        counts[taking] += 1
+        emptiest = free[_ranked(fill.sum(axis=0)[free])[:size]]
+        own, held = parts[:, done : done + size], fill[:, emptiest]
+        uneven = int(np.ptp(held, axis=1).argmax())
+        taking, numbers = _ranked(held[uneven]), _ranked(-own[uneven])
+        rows[order[done + numbers]] = emptiest[taking]
+        fill[:, emptiest[taking]] = held[:, taking] + own[:, numbers]
+        counts[emptiest] += 1
         done += size
     return rows, fill
 
 
-def _weights(spare: np.ndarray) -> np.ndarray:
-    """How much each modality counts where there are so many parts of it to spare."""
-    return np.maximum(np.rint(_WEIGHT * _NARROW / np.maximum(spare, _NARROW)), 1)
+def _ranked(values: np.ndarray) -> np.ndarray:
+    """The order from the least to the greatest, by 16 bits of each: these are sorted at a tenth of the cost."""
+    low, high = values.min(), values.max()
+    return np.argsort(((values - low) * (65535 / max(high - low, 1))).astype(np.uint16), kind="stable")
+
+
+def _grid(reach: np.ndarray, cells: float) -> np.ndarray:
+    """Into how many levels each modality is cut: the more, the farther lengths reach beside what is to spare."""
+    levels = np.ones(len(reach))
+    while True:
+        finer = levels.copy()
+        coarsest = (reach / levels).argmax()
+        finer[coarsest] += 1 + levels[coarsest] // 16
+        if finer.prod() > min(cells, _CELLS):
+            return levels
+        levels = finer
+
+
+def _chosen(gains: np.ndarray, other: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and which of its swaps each makes, if any gains: no two with the same other row, and the best first."""
+    left, found, taken = np.arange(len(gains)), [], np.zeros(count, bool)
+    for _ in range(_ROUNDS):
+        at = gains[left].argmax(axis=1)
+        best = gains[left, at]
+        order = np.argsort(-best, kind="stable")
+        order = order[best[order] > 0]
+        left, at = left[order], at[order]
+        wanted = other[left, at]
+        first = np.zeros(len(left), bool)
+        first[np.unique(wanted, return_index=True)[1]] = True
+        found.append((left[first], at[first]))
+        taken[wanted] = True
+        left = left[~first]
+        gains[left] = np.where(taken[other[left]], -1, gains[left])
+    rows, swaps = (np.concatenate(part) for part in zip(*found, strict=True))
+    return rows, swaps
+
+
+def _relief(modality: int, one: np.ndarray, other: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """How much less too full rows are after a swap."""
+    return _excess(one) + _excess(other) - _excess(one - moved) - _excess(other + moved)
 
 
 def _excess(over: np.ndarray) -> np.ndarray:
-    """How much too full rows are, over all modalities."""
-    over = np.maximum(over, 0)
-    return np.einsum("rm,rm->r", over, over)
-
-
-class _Nearest:
-    """Of the examples of two rows the two whose difference is nearest to one that is wanted, for many pairs of rows.
-
-    One product gives the squares of all distances; what it is of and what it gives lie in the same memory every time.
-    """
-
-    def __init__(self, pairs: int, modalities: int, places: int):
-        self._left, self._right = np.ones((2, pairs, modalities + 2, places))
-        self._squares = np.empty((pairs, places, places))
-
-    def __call__(self, ours: np.ndarray, theirs: np.ndarray, wanted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Places ``2 p`` in ours and theirs, ``p m k``, for differences ``p m`` of which modalities have weights."""
-        pairs, _, places = ours.shape
-        left, right, squares = self._left[:pairs], self._right[:pairs], self._squares[:pairs]
-        own, other = left[:, :-2], right[:, :-2]
-        np.subtract(ours, wanted[..., None], out=own)
-        own *= weights[..., None]
-        np.multiply(theirs, weights[..., None], out=other)
-        np.einsum("pmk,pmk->pk", own, own, out=left[:, -2])
-        np.einsum("pmk,pmk->pk", other, other, out=right[:, -1])
-        other *= -2
-        np.matmul(left.transpose(0, 2, 1), right, out=squares)
-        return np.stack(np.divmod(squares.reshape(pairs, -1).argmin(axis=1), places))
+    """How bad it is to be over by so much."""
+    return np.square(np.maximum(over, 0))

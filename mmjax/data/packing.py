@@ -8,8 +8,10 @@ from mmjax.data import deal
 
 _WINDOW = 10_000  # examples that are dealt out together one by one
 _GOOD = 1.01  # of the rows that there must be; where levelling rows gives more, dealing one by one is tried too
-_STEEP = 8.0  # how much more a fuller modality of a row counts
-_SLACK = 1e-9  # of a row, by which sums of shares may be off
+_STEEP, _SQUARES = 8.0, 16  # how much more a fuller modality of a row counts, and how often that power is squared
+# What an empty row's modality weighs, and at most an example: a full one weighs less than 1 << 28, so that sums of
+# weights times worths are whole numbers of 53 bits.
+_EMPTY, _WORTH = 1 << 16, 1 << 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,20 +31,21 @@ def packed(lengths: np.ndarray, room: np.ndarray, most: int) -> Rows:
         return best_fit(np.maximum(lengths[:, 0], 1), int(room[0]), most)
     found = deal.dealt(lengths, room, most)
     if found is not None:
-        found = _filled(found, lengths / room, most)
+        found = _filled(found, lengths, room, most)
     least = int(np.ceil(max(float((lengths.sum(axis=0) / room).max()), len(lengths) / most, 1)))
     if found is None or found.max() >= int(_GOOD * least):
-        other = _filled(np.full(len(lengths), -1), lengths / room, most)
+        other = _filled(np.full(len(lengths), -1), lengths, room, most)
         found = other if found is None or other.max() < found.max() else found
     counts = np.bincount(found)
-    return Rows(np.argsort(found, kind="stable"), counts[counts > 0])
+    few = found.astype(np.min_scalar_type(len(counts)))  # numbers of 16 bits are sorted at a tenth of the cost
+    return Rows(np.argsort(few, kind="stable"), counts[counts > 0])
 
 
-def _filled(found: np.ndarray, shares: np.ndarray, most: int) -> np.ndarray:
+def _filled(found: np.ndarray, lengths: np.ndarray, room: np.ndarray, most: int) -> np.ndarray:
     """The rows that were found, and for those that have none, -1, further ones."""
     left, rows = np.flatnonzero(found < 0), int(found.max()) + 1
     for part in np.array_split(left, -(-len(left) // _WINDOW) or 1):
-        found[part] = dealt(shares[part], most) + rows
+        found[part] = dealt(lengths[part], room, most) + rows
         rows = int(found.max()) + 1
     return found
 
@@ -103,36 +106,57 @@ def _settled(lengths: np.ndarray, found: list[tuple[int, list[int]]]) -> Rows:
     return Rows(numbers, counts)
 
 
-def dealt(shares: np.ndarray, most: int) -> np.ndarray:
-    """Examples of several modalities, ``n m`` in shares of a row, dealt out evenly to about as few rows as will do.
+def dealt(lengths: np.ndarray, room: np.ndarray, most: int) -> np.ndarray:
+    """Examples of several modalities, ``n m``, dealt out evenly to about as few rows of ``room`` ``m`` as will do.
 
     The largest come first, each to the row whose fullest modality it fills least. Those that find no place in the
     rows that all need at least are dealt to rows of their own. The row of each is given, from 0 on.
     """
-    order = np.argsort(-shares.max(axis=1), kind="stable")
-    found, rows = np.empty(len(shares), np.int64), 0
+    order = np.argsort(-(lengths / room).max(axis=1), kind="stable")
+    found, rows = np.empty(len(lengths), np.int64), 0
     while len(order):
-        least = int(np.ceil(max(shares[order].sum(axis=0).max() - _SLACK, len(order) / most, 1)))
-        own = _dealt(shares[order], least, most)
+        full = float((lengths[order].sum(axis=0) / room).max())
+        least = max(int(np.ceil(full)), -(-len(order) // most), 1)
+        own = _dealt(lengths[order], room, least, most)
         found[order] = own + rows
         order, rows = order[own < 0], rows + least
     return found
 
 
-def _dealt(shares: np.ndarray, rows: int, most: int) -> np.ndarray:
+def _dealt(lengths: np.ndarray, room: np.ndarray, rows: int, most: int) -> np.ndarray:
     """The row of each example, -1 where it finds no place."""
-    weight, counts = np.ones((rows, shares.shape[1])), np.zeros(rows, np.int64)  # weight: exp(_STEEP * what is filled)
-    found, limit = np.full(len(shares), -1, np.int64), np.exp(_STEEP * (1 + _SLACK))
-    for i, (worth, step) in enumerate(zip(np.expm1(_STEEP * shares), np.exp(_STEEP * shares), strict=True)):
-        cost = weight.dot(worth)
-        row = cost.argmin()
-        filled = weight[row] * step
-        if counts[row] == most or filled.max() > limit:  # which is rare, so only now all are looked at
-            fits = (weight * step <= limit).all(axis=1) & (counts < most)
-            row = np.where(fits, cost, np.inf).argmin()
+    space, counts = np.repeat(room[:, None], rows, axis=1), [0] * rows
+    whole = np.full(space.shape, float(_EMPTY))  # weights in whole numbers: every processor adds products up otherwise
+    weights = list(whole.T.copy())  # of each row: the power of what is filled
+    steps, found = _power(lengths / room), np.full(len(lengths), -1, np.int64)
+    for i, (length, step, worth) in enumerate(zip(lengths, steps, _worths(steps), strict=True)):
+        cost = worth.dot(whole)
+        row = int(cost.argmin())
+        left = space[:, row] - length
+        if min(left.tolist()) < 0:  # which is rare, so only now all are looked at
+            fits = (space >= length[:, None]).all(axis=0)
+            row = int(np.where(fits, cost, np.inf).argmin())
             if not fits[row]:
                 continue
-            filled = weight[row] * step
-        found[i], weight[row] = row, filled
+            left = space[:, row] - length
+        found[i] = row
         counts[row] += 1
+        space[:, row] = left if counts[row] < most else -1
+        weights[row] = weights[row] * step
+        whole[:, row] = np.rint(weights[row])
     return found
+
+
+def _power(shares: np.ndarray) -> np.ndarray:
+    """About ``exp(_STEEP * shares)``, and never more, out of products: these are the same on every processor."""
+    power = 1 + shares * (_STEEP / (1 << _SQUARES))
+    for _ in range(_SQUARES):
+        power = np.square(power)
+    return power
+
+
+def _worths(steps: np.ndarray) -> np.ndarray:
+    """How much an example adds to each modality's weight, in whole numbers that are at most ``_WORTH`` together."""
+    worths = steps - 1
+    greatest = worths.max(axis=1, keepdims=True)
+    return np.rint(worths * (_WORTH // steps.shape[1] / np.where(greatest > 0, greatest, 1)))

@@ -22,7 +22,7 @@ def attention(
 
     causal: a query looks at keys up to its own place. reach: at so many before its place and so many behind it.
     Scores and softmax are in float32 at least. A query that may look nowhere gets the mean of all. Forward-mode
-    derivatives do not go through.
+    derivatives do not go through, nor gradients in a ``jax.shard_map`` that checks what devices have alike.
     """
     seen = within(query.shape[1], key.shape[1], causal=causal, reach=reach)
     seen = seen if allowed is None else allowed if seen is None else allowed & seen
@@ -63,19 +63,23 @@ def _forth(query: Array, key: Array, value: Array, bias: Array | None, seen: Arr
 def _back(kept: Any, gradient: Any) -> tuple[Array, Array, Array, Array | None, None]:
     query, key, value, bias, seen, share, out = kept
     exact, gradient = jnp.promote_types(query.dtype, jnp.float32), jnp.asarray(gradient)
-    # The sum over keys in a softmax's gradient is one over features, too, of which there are fewer (Dao et al., 2022).
-    level = _by_head(jnp.sum(gradient.astype(exact) * out.astype(exact), axis=-1, keepdims=True))
-    gradient = jax.lax.optimization_barrier(_by_head(gradient))
-    apart, gradient = gradient.shape[:3], _grouped(gradient, key)
-    change = share * (_product("bgqh,bgnh->bgqn", gradient, value, exact) - _grouped(level, key))
-    change = change.reshape(*apart, -1)
+    by_head = jax.lax.optimization_barrier(_by_head(gradient))
+    apart, by_head = by_head.shape[:3], _grouped(by_head, key)
+    change = _product("bgqh,bgnh->bgqn", by_head, value, exact)
+    if out.dtype == exact:
+        # The sum over keys in a softmax's gradient is one over features, too, which are fewer (Dao et al., 2022).
+        level = _grouped(_by_head(jnp.sum(gradient * out, axis=-1, keepdims=True)), key)
+    else:  # what came out is rounded, and differences would be lost
+        level = jnp.sum(share * change, axis=-1, keepdims=True)
+    change = (share * (change - level)).reshape(*apart, -1)
     change = change if seen is None else jnp.where(seen, change, 0)
     toward_bias = None if bias is None else _summed(change, bias)
     change = _grouped((change / math.sqrt(query.shape[-1])).astype(query.dtype), key)
     toward_query = jnp.einsum("bgqn,bgnh->bgqh", change, key).reshape(*apart, -1)
     toward_key = jnp.einsum("bgqn,bgqh->bgnh", change, query)
-    toward_value = jnp.einsum("bgqn,bgqh->bgnh", share, gradient)
-    return _by_head(toward_query), _by_head(toward_key), _by_head(toward_value), toward_bias, None
+    toward_value = jnp.einsum("bgqn,bgqh->bgnh", share, by_head)
+    found = ((toward_query, query), (toward_key, key), (toward_value, value))
+    return *(_by_head(change).astype(own.dtype) for change, own in found), toward_bias, None
 
 
 _mixed.defvjp(_forth, _back)

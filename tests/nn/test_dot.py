@@ -34,6 +34,33 @@ def test_equals_jaxs_own(heads, fields, told):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *both)
 
 
+@pytest.mark.parametrize("shape", [(1, 4, 5, 5), (2, 1, 5, 5), (1, 1, 1, 5), (2, 4, 1, 1), (1, 1, 1, 1)])
+def test_the_bias_learns_as_in_jaxs_own(shape):
+    query, key, value, weights = RNG.normal(size=(4, 2, 5, 4, 3)).astype(np.float32)
+    bias, allowed = jnp.asarray(RNG.normal(size=shape), jnp.float32), jnp.asarray(RNG.random((2, 1, 5, 5)) < 0.7)
+
+    def total(mixed):
+        parts = (jnp.asarray(part) for part in (query, key, value))
+        return jax.jit(jax.grad(lambda bias, *parts: jnp.sum(weights * mixed(*parts, bias, allowed))))(bias, *parts)
+
+    np.testing.assert_allclose(total(dot.attention), total(jax.nn.dot_product_attention), rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_in_bfloat16_are_as_near_as_jaxs_own_where_values_have_an_offset():
+    query, key, value, weights = RNG.normal(size=(4, 2, 32, 2, 16)) + np.reshape([0, 0, 20, 0], (4, 1, 1, 1, 1))
+
+    def gradient(mixed, dtype):
+        parts = (jnp.asarray(part, dtype) for part in (query, key, value))
+        total = jax.grad(lambda q, k, v: jnp.sum(mixed(q, k, v).astype(jnp.float32) * weights), (0, 1))
+        return np.concatenate([np.asarray(found, np.float32) for found in total(*parts)])
+
+    exact = gradient(jax.nn.dot_product_attention, jnp.float32)
+    ours, theirs = (
+        np.linalg.norm(gradient(mixed, jnp.bfloat16) - exact) for mixed in (dot.attention, jax.nn.dot_product_attention)
+    )
+    assert ours <= theirs
+
+
 def test_products_of_bfloat16_gradients_are_bfloat16():
     parts = [jax.ShapeDtypeStruct((1, 4, 2, 8), jnp.bfloat16)] * 3
     gradient = jax.grad(lambda *parts: jnp.sum(dot.attention(*parts).astype(jnp.float32)), (0, 1, 2))
@@ -65,6 +92,11 @@ def test_gelu_and_its_slope_are_exact():
         found = jax.vmap(jax.value_and_grad(gelu))(values)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), found, exact)
     assert gelu(jnp.ones(3, jnp.bfloat16)).dtype == jnp.bfloat16
+
+
+def test_the_gradient_of_gelu_keeps_what_came_in_alone():
+    kept = jax.eval_shape(lambda values: jax.vjp(gelu, values)[1], jnp.ones(9))
+    assert [leaf.shape for leaf in jax.tree.leaves(kept)] == [(9,)]
 
 
 def test_products_of_heads_are_flat_where_they_are_made():

@@ -9,6 +9,8 @@ import pytest
 
 from mmjax.train import Mesh, compiled
 
+QUICK = {"xla_backend_optimization_level": 1}
+PRODUCTS = "xla_cpu_experimental_ynn_fusion_type"
 SCATTER = "xla_tpu_enable_sparse_core_collective_offload_nd_reduce_scatter"
 
 
@@ -28,11 +30,14 @@ def told(monkeypatch, flags, mesh=None):
 
 @pytest.mark.parametrize("flags", ["", "--xla_cpu_max_isa=AVX2"])
 def test_the_compiler_tries_less(monkeypatch, flags):
-    assert told(monkeypatch, flags) == [{"xla_backend_optimization_level": 1}]
+    several = Mesh(data=2).build(jax.devices()[:2])
+    assert told(monkeypatch, flags, several) == [QUICK]
+    assert told(monkeypatch, flags)[0].keys() == {PRODUCTS, *QUICK}
 
 
-def test_whoever_set_the_level_has_decided(monkeypatch):
-    assert told(monkeypatch, "--xla_backend_optimization_level=2") == [None]
+def test_whoever_set_an_option_has_decided(monkeypatch):
+    assert told(monkeypatch, "--xla_backend_optimization_level=2")[0].keys() == {PRODUCTS}
+    assert told(monkeypatch, f"--{PRODUCTS}=reduce") == [QUICK]
 
 
 def pod(kind="TPU v5", **shape):
@@ -53,3 +58,12 @@ def test_every_version_of_the_compiler_knows_the_option(monkeypatch):
     mesh = Mesh().build(jax.devices()[:1])
     draw = compiled.jit(lambda key: jax.random.normal(key, (9,)), mesh)
     np.testing.assert_allclose(draw(jax.random.key(0)), jax.random.normal(jax.random.key(0), (9,)), rtol=1e-6)
+
+
+def test_one_processor_multiplies_by_eigen(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    values = jax.ShapeDtypeStruct((256, 256), jnp.float32)
+    for devices, own in ((1, 1), (2, 0)):
+        mesh = Mesh(data=devices).build(jax.devices()[:devices])
+        program = compiled.jit(lambda values: jnp.sin(values) @ values, mesh).lower(values).compile()
+        assert program.as_text().partition("ENTRY")[2].count(" dot(") == own

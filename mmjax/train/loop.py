@@ -26,7 +26,7 @@ from mmjax.train.experiment import Experiment
 from mmjax.train.folder import CHECKPOINTS, Folder, opened
 from mmjax.train.ledger import Ledger
 from mmjax.train.log import Log
-from mmjax.train.prepare import Prepared, blank, parts, prepare
+from mmjax.train.prepare import Prepared, parts, prepare
 from mmjax.train.profile import PROFILE, Profile
 from mmjax.train.rolled import Rolled
 from mmjax.train.signals import Interrupted, Wish
@@ -100,6 +100,7 @@ class _Loop:
         self.p, self.run_, self.folder, self.wish, self.quiet = prepared, prepared.experiment.run, folder, wish, quiet
         self.ledger, self.profile = ledger, profile
         self.pending: list[dict[str, jax.Array]] = []
+        self.given: Any = None  # what the last step was given, for jax: shapes, kinds and places
         self.rate = jax.jit(prepared.experiment.optim.rate(self.run_.steps))
         self.held = flat.made(prepared)
         self.rolled = Rolled(prepared, self.held.cut)
@@ -154,6 +155,8 @@ class _Loop:
         with self.ledger.spent("data"):
             batch, figures = self.rolled(now, next(batches))
         place.settle(self.p.mesh, self.pending[-1:])
+        if step == self.run_.steps:
+            self.given = jax.tree.map(_told, (now, batch))
         with self.profile.step(step, now):
             now, metrics = self.held.step(now, batch)
         self.profile.after(step, now)
@@ -163,8 +166,10 @@ class _Loop:
 
     def _operations(self, start: int) -> int:
         """What a step cannot do without, in the mean; it was traced as it was compiled, and is not traced again."""
-        batch = self.p.experiment.data.batch
-        whole = flops.of_jaxpr(self.p.step.trace(self.p.shapes, blank(self.p.experiment, self.p.schema)).jaxpr)
+        if self.given is None:
+            return 0  # no step was left to do
+        whole = flops.of_jaxpr(self.held.step.trace(*self.given).jaxpr)
+        batch = self.growth(self.run_.steps - 1)[1]
         rows = self.growth(self.run_.steps)[0] - self.growth(start)[0]
         return whole * rows // (batch * max(self.run_.steps - start, 1))
 
@@ -260,6 +265,10 @@ def _write_rejects(prepared: Prepared, folder: Folder | None) -> None:
     rejects = [reject for examples in opened for reject in examples.rejects]
     if rejects and folder is not None and jax.process_index() == 0:
         folder.write_rejects(rejects)
+
+
+def _told(leaf: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
 
 
 def _due(step: int, every: int) -> bool:

@@ -82,7 +82,7 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     seen = viewed.seen(experiment.views, experiment.model, example)
     check_sizes(experiment.model, schema, experiment.answers, made=seen.inputs)
     init = state.make_init(experiment.model, optimizer, seen, experiment.lora)
-    shapes = jax.eval_shape(init, jax.random.key(0))
+    shapes = _shapes(init, mesh)
     experiment.optim.check(shapes.params)
     variables = {"params": shapes.params, **shapes.variables}
     model = lora.over(activation.Placed(experiment.model, mesh, experiment.mesh), experiment.lora)
@@ -117,6 +117,13 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
         _measures(name, evaluation, schema, example, outputs, forward=forward)
     fixed = experiment, schema, examples, mesh, optimizer, init, shapes, shardings
     return Prepared(*fixed, function, stepping, evaluations, notes, taken)
+
+
+def _shapes(init: Any, mesh: jax.sharding.Mesh) -> Any:
+    """Of the state that ``init`` begins, traced where a run begins, which need not trace it again."""
+    key = jax.random.key(0)
+    with jax.set_mesh(mesh):
+        return jax.eval_shape(init, jax.ShapeDtypeStruct((), key.dtype, sharding=sharding.replicated(mesh)))
 
 
 def _balances(experiment: Experiment, params: Any) -> None:

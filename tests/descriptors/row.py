@@ -58,17 +58,17 @@ def stem(*channels: int, kernel: int = 9) -> int:
 
 def lengths(*counts: int) -> jnp.ndarray:
     """A mask whose rows begin with so many real positions."""
-    return jnp.arange(max(counts))[None] < jnp.asarray(counts)[:, None]
+    return jnp.asarray(np.arange(max(counts)) < np.asarray(counts)[:, None])
 
 
 def noise(*shape: int, seed: int = 0) -> jnp.ndarray:
     """The same for the same shape and seed, so that a new row changes no other."""
-    return jnp.asarray(np.random.default_rng((seed, *shape)).normal(size=shape), jnp.float32)
+    return jnp.asarray(np.random.default_rng((seed, *shape)).normal(size=shape).astype(np.float32))
 
 
 def integers(limit: int, *shape: int, seed: int = 0) -> np.ndarray:
     """From 0 to ``limit`` - 1, the same for the same limit, shape and seed."""
-    return np.random.default_rng((seed, limit, *shape)).integers(0, limit, shape)
+    return np.random.default_rng((seed, limit, *shape)).integers(0, limit, shape).astype(np.int32)
 
 
 def tokens(width: int, *counts: int) -> Tokens:
@@ -81,4 +81,4 @@ def audio(*counts: int) -> Signal:
     return Signal(noise(*mask.shape), mask)
 
 
-PICTURE_MASK = jnp.asarray([[True], [True], [False]])
+PICTURE_MASK = lengths(1, 1, 0)

@@ -90,9 +90,19 @@ def test_utilisation_is_of_the_time_in_steps():
     assert peak("cpu") is None and peak("TPU v5 lite") != peak("TPU v5")
 
 
+TRACED = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, seconds, **facts: (
+        TRACED.append(facts.get("fun_name")) if event.endswith("jaxpr_trace_duration") and seconds > 0.01 else None
+    )
+)
+
+
 def test_a_run_tells_where_its_time_went(tiny, tmp_path):
     folder = tmp_path / "run"
+    TRACED.clear()
     mmjax.train(tiny(run={"steps": 2}), workdir=folder, quiet=True)
+    assert TRACED.count("init") == TRACED.count("step") == 1  # what is remembered takes no time
     first = json.loads((folder / GOODPUT).read_text())
     assert first["seconds"].keys() == set(ACCOUNTS) and first["seconds"]["lost"] == 0
     assert all(first["seconds"][account] > 0 for account in ("init", "compile", "data", "step", "evaluate", "save"))

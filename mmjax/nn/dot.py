@@ -60,7 +60,7 @@ def _forth(query: Array, key: Array, value: Array, bias: Array | None, seen: Arr
     return out, (query, key, value, bias, seen, share, out)
 
 
-def _back(kept: Any, gradient: Any) -> tuple[Array, Array, Array, Array | None, None]:
+def _back(kept: Any, gradient: Any) -> tuple[Array | None, ...]:
     query, key, value, bias, seen, share, out = kept
     exact, gradient = jnp.promote_types(query.dtype, jnp.float32), jnp.asarray(gradient)
     by_head = jax.lax.optimization_barrier(_by_head(gradient))
@@ -78,8 +78,8 @@ def _back(kept: Any, gradient: Any) -> tuple[Array, Array, Array, Array | None, 
     toward_query = jnp.einsum("bgqn,bgnh->bgqh", change, key).reshape(*apart, -1)
     toward_key = jnp.einsum("bgqn,bgqh->bgnh", change, query)
     toward_value = jnp.einsum("bgqn,bgqh->bgnh", share, by_head)
-    found = ((toward_query, query), (toward_key, key), (toward_value, value))
-    return *(_by_head(change).astype(own.dtype) for change, own in found), toward_bias, None
+    toward = (_like(*both) for both in ((toward_query, query), (toward_key, key), (toward_value, value)))
+    return (*toward, toward_bias, None)
 
 
 _mixed.defvjp(_forth, _back)
@@ -88,6 +88,11 @@ _mixed.defvjp(_forth, _back)
 def _by_head(values: Array) -> Array:
     """Heads before tokens, or tokens before heads again."""
     return jnp.swapaxes(values, 1, 2)
+
+
+def _like(gradient: Array, own: Array) -> Array:
+    """A gradient by tokens again, in the kind of what it is of."""
+    return _by_head(gradient).astype(own.dtype)
 
 
 def _grouped(values: Array, key: Array) -> Array:

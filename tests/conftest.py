@@ -53,13 +53,6 @@ def _room_for_programs():
         gc.collect()
 
 
-def pytest_collection_finish():
-    """Look through what stays for good no more, and for garbage seldom: tracing makes many objects that last."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-
-
 def pytest_collection_modifyitems(items):
     """Contracts of one row after the other, so that one process asks for its programs, and asks once."""
     held = [i for i, item in enumerate(items) if item.path.name == "test_contracts.py" and hasattr(item, "callspec")]

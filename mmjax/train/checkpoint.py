@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,8 +29,9 @@ class Checkpoints:
         policy: Any = ocp.training.preservation_policies.LatestN(keep)
         context = ocp.Context()
         context.array.saving.min_slice_bytes_for_replica_parallel = _SLICE
+        self._path = path.absolute()
         self._checkpointer = ocp.training.Checkpointer(
-            str(path.absolute()),
+            str(self._path),
             preservation_policy=policy,
             cleanup_tmp_directories=True,
             context=context,
@@ -37,6 +39,7 @@ class Checkpoints:
         self._beside = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Any = None
         self._begun: int | None = None
+        self._told = False  # orbax tells a failure again when it is closed
 
     def latest(self) -> int | None:
         """The last step that was saved, None if none was; of one on its way only ``wait`` knows."""
@@ -44,20 +47,40 @@ class Checkpoints:
         return None if last is None else last.step
 
     def save(self, step: int, state: Any, data: dict[str, Any]) -> None:
-        """Start saving; returns once ``state`` may be donated. ``data``: JSON-ready iterator state."""
+        """Start saving; returns once ``state`` may be donated. ``data``: JSON-ready iterator state.
+
+        Raises UserError where the save before it failed, or this one can't begin.
+        """
         if step == self._begun:
             return
         self.wait()
         if step == self.latest():
             return
+        with self._telling():
+            self._room()
         position = {"position": json.dumps(data), "step": np.asarray(step)}
         if _here(state):
             # Orbax takes some ten times as long to begin with many small arrays as a copy of them does.
             copies, wide = jax.tree.map(_copied, state), jax.config.read("jax_enable_x64")
             self._pending = self._beside.submit(self._write, step, copies, position, wide)
         else:
-            self._pending = self._begin(step, state, position)
+            with self._telling():
+                self._pending = self._begin(step, state, position)
         self._begun = step
+
+    def _room(self) -> None:
+        """Raises OSError where nothing can be made. Orbax waits ten minutes for a folder that it can't make."""
+        with tempfile.TemporaryFile(dir=self._path):
+            pass
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            self._told = True
+            then = f"make room, and the run goes on from step {latest(self._path)}"
+            raise UserError(f"{self._path}: no checkpoint can be written: {_first(error)}; {then}") from error
 
     def _write(self, step: int, copies: Any, position: Any, wide: bool) -> None:
         with jax.enable_x64(wide):  # which is a matter of the thread
@@ -73,16 +96,16 @@ class Checkpoints:
             wanted = {"state": abstract, "data": {"position": "", "step": np.asarray(0)}}
             items = self._checkpointer.load_checkpointables(None, wanted)
         except (ValueError, KeyError, OSError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(f"{self._checkpointer.directory}: the checkpoint can't be read: {first}") from error
+            raise UserError(f"{self._path}: the checkpoint can't be read: {_first(error)}") from error
         return items["state"], json.loads(items["data"]["position"])
 
     def wait(self) -> None:
-        """Until what was started is on disk. Raises what kept it from there."""
+        """Until what was started is on disk. Raises UserError for what kept it from there."""
         pending, begun = self._pending, self._begun
         self._pending = self._begun = None
         if pending is not None:
-            pending.result()
+            with self._telling():
+                pending.result()
         self._begun = begun
 
     def close(self) -> None:
@@ -90,7 +113,13 @@ class Checkpoints:
             self.wait()
         finally:
             self._beside.shutdown()
-            self._checkpointer.close()
+            with contextlib.suppress(ValueError, OSError) if self._told else contextlib.nullcontext():
+                self._checkpointer.close()
+
+
+def _first(error: Exception) -> str:
+    """The first line of what it says."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def _here(state: Any) -> bool:

@@ -1,10 +1,14 @@
 """A save takes what is there, and nothing else is computed for it."""
 
+import resource
+import threading
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mmjax.core import UserError
 from mmjax.train import Mesh, checkpoint, sharding
 
 
@@ -50,13 +54,34 @@ def test_what_is_donated_after_a_save_is_saved_as_it_was(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
-def test_a_save_that_fails_beside_the_run_is_told(tmp_path):
+def test_a_save_that_cannot_begin_is_told_and_leaves_nothing_waiting(tmp_path):
+    """Orbax's threads wait for ten minutes for a folder that it could not make, and a process for its threads."""
     saved = checkpoint.Checkpoints(tmp_path / "saved")
     (tmp_path / "saved").rmdir()
     (tmp_path / "saved").write_text("in the way")
-    saved.save(1, {"own": jnp.ones(3)}, {})
-    with pytest.raises(OSError, match="saved"):
-        saved.wait()
+    with pytest.raises(UserError, match=r"saved: no checkpoint can be written: .*Not a directory"):
+        saved.save(1, {"own": jnp.ones(3)}, {})
+    saved.close()
+    assert not [thread.name for thread in threading.enumerate() if "signal" in type(thread).__name__.lower()]
+
+
+def test_a_save_that_fails_beside_the_run_is_told_once_and_loses_nothing(tmp_path):
+    small, large = {"own": jnp.zeros(())}, {"own": jax.random.normal(jax.random.key(0), (2**16,))}
+    saved = checkpoint.Checkpoints(tmp_path / "saved")
+    saved.save(1, small, {})
+    saved.wait()
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**15, allowed[1]))  # as if the disk were full
+    try:
+        saved.save(2, large, {})
+        with pytest.raises(UserError, match=r"Failed writing.* goes on from step 1$"):
+            saved.wait()
+        saved.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    with checkpoint.opened(tmp_path / "saved") as saved:
+        found, _ = saved.restore(checkpoint.abstract(small, {"own": small["own"].sharding}))
+    np.testing.assert_array_equal(found["own"], 0.0)
 
 
 def test_a_step_that_is_saved_is_not_saved_again(tmp_path):

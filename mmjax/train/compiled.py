@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-# On processors: what begins a run compiles in half the time to the same bits, a step in nine tenths of it, and runs no
+# On processors: what begins a run compiles in half the time, a step in nine tenths of it, and runs no
 # slower (docs/measurements/step.md).
 _QUICK = {"xla_backend_optimization_level": 1}
 # Where one processor does it all: Eigen's products, which are a tenth faster there than YNNPACK's (docs/measurements/

@@ -1,9 +1,11 @@
-"""A state in a few long arrays: a step of 450 small ones takes the host longer to begin than many a device to do.
+"""A state whose small arrays lie end to end: a step of 450 of them takes the host longer to begin than to do.
 
-Every array costs about a microsecond each time a compiled step is called. Laid end to end, one vector for each kind
-of number, they cost next to nothing; inside the step they are cut apart again, which the compiler sees through.
+Every array costs one or two microseconds each time a compiled step is called. Laid end to end, one vector for each kind
+of number, the small ones cost next to nothing; inside the step they are cut apart again, which the compiler sees
+through. Large ones stay as they are: to copy them would take longer than to hand them over.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.struct
@@ -11,50 +13,71 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mmjax.core import UserError
-from mmjax.train import compiled, sharding
+from mmjax.train import compiled, place, sharding
+
+SMALL = 1 << 14  # bytes, which a processor copies in about the time that it takes to hand over an array
 
 
 class Vectors(flax.struct.PyTreeNode):
-    """A ``TrainState`` laid end to end. numbers: by dtype."""
+    """A ``TrainState`` laid end to end. numbers: the small arrays, by dtype; others: the rest, in the state's order."""
 
     step: Any
     key: Any
     numbers: dict[str, Any]
+    others: list[Any]
 
 
 class Flat:
-    """The way of a state of these shapes into vectors and back, and the step ``function`` over them."""
+    """The way of a state of these shapes into vectors and back, and the step ``function`` over them.
+
+    Both ways go through the host: a program of so many cuts would take longer to compile than they take.
+    """
 
     def __init__(self, function: Any, shapes: Any, shardings: Any, mesh: jax.sharding.Mesh):
-        leaves, self._tree = jax.tree.flatten(shapes.replace(step=None, key=None))
-        self._shapes = [leaf.shape for leaf in leaves]
-        self._kinds = [leaf.dtype.name for leaf in leaves]
-        whole = sharding.replicated(mesh)
+        leaves, self._tree = jax.tree.flatten(_numbers(shapes))
+        places = jax.tree.leaves(_numbers(shardings))
+        self._kinds = [_kind(leaf, where) for leaf, where in zip(leaves, places, strict=True)]
+        self._mesh, whole = mesh, sharding.replicated(mesh)
+        self._shapes, others = self._sorted(leaves)[0], self._sorted(places)[1]
+        vectors = Vectors(whole, whole, dict.fromkeys(self._shapes, whole), others)
 
         def step(vectors: Vectors, batch: Any) -> tuple[Vectors, Any]:
-            state, metrics = function(self._cut(vectors), batch)
-            return self._laid(state), metrics
+            state, metrics = function(self._state(vectors, self._apart(vectors.numbers, jax.lax.split)), batch)
+            small, others = self._sorted(jax.tree.leaves(_numbers(state)))
+            return Vectors(state.step, state.key, _joined(small, jnp.concatenate), others), metrics
 
-        batches = sharding.batch_sharding(mesh)
-        self.step = compiled.jit(step, mesh, donate_argnums=0, in_shardings=(whole, batches), out_shardings=whole)
-        self.laid = jax.jit(self._laid, out_shardings=whole)
-        self.cut = jax.jit(self._cut, out_shardings=shardings)
+        given = vectors, sharding.batch_sharding(mesh)
+        self.step = compiled.jit(step, mesh, donate_argnums=0, in_shardings=given, out_shardings=(vectors, whole))
 
-    def _laid(self, state: Any) -> Vectors:
-        leaves = jax.tree.leaves(state.replace(step=None, key=None))
-        numbers = {}
-        for kind in sorted(set(self._kinds)):
-            parts = [leaf.reshape(-1) for leaf, of in zip(leaves, self._kinds, strict=True) if of == kind]
-            numbers[kind] = jnp.concatenate(parts)
-        return Vectors(state.step, state.key, numbers)
+    def laid(self, state: Any) -> Vectors:
+        """The same state end to end."""
+        small, others = self._sorted(jax.tree.leaves(_numbers(state)))
+        numbers = _joined(jax.device_get(small), np.concatenate)
+        return Vectors(state.step, state.key, place.whole(numbers, self._mesh), others)
 
-    def _cut(self, vectors: Vectors) -> Any:
-        begun, leaves = dict.fromkeys(vectors.numbers, 0), []
-        for shape, kind in zip(self._shapes, self._kinds, strict=True):
-            start, size = begun[kind], int(np.prod(shape))
-            leaves.append(vectors.numbers[kind][start : start + size].reshape(shape))
-            begun[kind] = start + size
+    def cut(self, vectors: Vectors) -> Any:
+        """The state that was laid so."""
+        small = self._apart(jax.device_get(vectors.numbers), _split)
+        return self._state(vectors, place.whole(small, self._mesh))
+
+    def _sorted(self, leaves: Sequence[Any]) -> tuple[dict[str, list[Any]], list[Any]]:
+        """Of something for each leaf of the state: that of the small ones, by kind, and of the others."""
+        small: dict[str, list[Any]] = {kind: [] for kind in sorted(kind for kind in {*self._kinds} if kind is not None)}
+        others: list[Any] = []
+        for leaf, kind in zip(leaves, self._kinds, strict=True):
+            (others if kind is None else small[kind]).append(leaf)
+        return small, others
+
+    def _apart(self, numbers: dict[str, Any], split: Callable[[Any, list[int]], Any]) -> dict[str, list[Any]]:
+        parts = {}
+        for kind, shapes in self._shapes.items():
+            pieces = split(numbers[kind], [shape.size for shape in shapes])
+            parts[kind] = [piece.reshape(shape.shape) for piece, shape in zip(pieces, shapes, strict=True)]
+        return parts
+
+    def _state(self, vectors: Vectors, small: dict[str, list[Any]]) -> Any:
+        given, others = {kind: iter(parts) for kind, parts in small.items()}, iter(vectors.others)
+        leaves = [next(others if kind is None else given[kind]) for kind in self._kinds]
         return jax.tree.unflatten(self._tree, leaves).replace(step=vectors.step, key=vectors.key)
 
 
@@ -73,12 +96,28 @@ class Whole:
 
 def made(prepared: Any) -> Flat | Whole:
     """How a prepared run holds its state between steps."""
-    if not prepared.experiment.run.flat:
-        return Whole(prepared.step)
-    return Flat(prepared.function, prepared.shapes, prepared.shardings, prepared.mesh)
+    p = prepared
+    if not p.experiment.run.flat:
+        return Whole(p.step)
+    return Flat(p.function, p.shapes, p.shardings, p.mesh)
 
 
-def check(shardings: Any) -> None:
-    """Raises UserError where devices hold parts of the state: these can't lie end to end."""
-    if not all(place.is_fully_replicated for place in jax.tree.leaves(shardings)):
-        raise UserError("run.flat is for a state that each device holds whole; set it to False or mesh.* to data alone")
+def _numbers(state: Any) -> Any:
+    """All of it but the step's number and the key, which stay by themselves."""
+    return state.replace(step=None, key=None)
+
+
+def _kind(leaf: Any, where: jax.sharding.Sharding) -> str | None:
+    """The vector that a leaf lies in: its dtype's; none, where it is large, or in parts, or no numbers."""
+    plain = not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
+    small = plain and leaf.size * leaf.dtype.itemsize <= SMALL and where.is_fully_replicated
+    return leaf.dtype.name if small else None
+
+
+def _joined(small: dict[str, list[Any]], concatenate: Callable[[Any], Any]) -> dict[str, Any]:
+    return {kind: concatenate([leaf.reshape(-1) for leaf in leaves]) for kind, leaves in small.items()}
+
+
+def _split(array: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
+    """Copies: what a step is given next is its own to write to."""
+    return [piece.copy() for piece in np.split(array, np.cumsum(sizes)[:-1])]

@@ -51,8 +51,18 @@ def put(batch: Any, mesh: jax.sharding.Mesh, *, stacked: bool = False) -> Any:
         return jax.device_put(batch, place)
     if all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(batch)):
         return _laid(place)(batch)
+    return _given(batch, place)
+
+
+def whole(arrays: Any, mesh: jax.sharding.Mesh) -> Any:
+    """Numpy arrays, the same in each process, on every device."""
+    place = sharding.replicated(mesh)
+    return _given(arrays, place) if several() else jax.device_put(arrays, place)
+
+
+def _given(local: Any, place: jax.sharding.NamedSharding) -> Any:
     with jax.transfer_guard("allow"):  # asked for, though jax counts this way of asking as implicit
-        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(place, np.asarray(x)), batch)
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(place, np.asarray(x)), local)
 
 
 def own(rows: jax.Array, mesh: jax.sharding.Mesh) -> np.ndarray:

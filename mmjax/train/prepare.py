@@ -18,7 +18,6 @@ from mmjax.train import (
     activation,
     audit,
     compiled,
-    flat,
     folder,
     frozen,
     lora,
@@ -94,8 +93,6 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
         _fits(objective, schema, learned, seen, where=f"objectives.{name}")
     _balances(experiment, shapes.params)
     shardings = sharding.state_shardings(shapes, optimizer, mesh, experiment.mesh)
-    if experiment.run.flat:
-        flat.check(shardings)
     taken = _taken(experiment, variables)
     notes = [*(taken.notes if taken else ()), *audit.notes(shapes, shardings, mesh, model)]
     taught = quantized.over(model, experiment.quantized)

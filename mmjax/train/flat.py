@@ -1,8 +1,9 @@
-"""A state whose small arrays lie end to end: a step of 450 of them takes the host longer to begin than to do.
+"""A state whose small arrays lie end to end: a step of 450 of them takes longer to begin than to do.
 
 Every array costs one or two microseconds each time a compiled step is called. Laid end to end, one vector for each kind
-of number, the small ones cost next to nothing; inside the step they are cut apart again, which the compiler sees
-through. Large ones stay as they are: to copy them would take longer than to hand them over.
+of number, the small ones cost next to nothing; inside the step they are cut apart again. Such a step takes half again
+as long to compile (docs/measurements/host.md), so that it is a choice, for runs of many short steps. Large arrays stay
+as they are: to copy them would take longer than to hand them over.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ class Vectors(flax.struct.PyTreeNode):
 class Flat:
     """The way of a state of these shapes into vectors and back, and the step ``function`` over them.
 
-    Both ways go through the host: a program of so many cuts would take longer to compile than they take.
+    Both ways go through the host: a program of so many cuts takes longer to compile than all that a run makes.
     """
 
     def __init__(self, function: Any, shapes: Any, shardings: Any, mesh: jax.sharding.Mesh):
@@ -56,7 +57,7 @@ class Flat:
         return Vectors(state.step, state.key, place.whole(numbers, self._mesh), others)
 
     def cut(self, vectors: Vectors) -> Any:
-        """The state that was laid so."""
+        """The state that was laid so. What is not small is shared with ``vectors``, until the next step."""
         small = self._apart(jax.device_get(vectors.numbers), _split)
         return self._state(vectors, place.whole(small, self._mesh))
 
@@ -96,10 +97,10 @@ class Whole:
 
 def made(prepared: Any) -> Flat | Whole:
     """How a prepared run holds its state between steps."""
-    p = prepared
-    if not p.experiment.run.flat:
-        return Whole(p.step)
-    return Flat(p.function, p.shapes, p.shardings, p.mesh)
+    experiment = prepared.experiment
+    if not experiment.run.flat or experiment.rollout is not None:  # a rollout reads the weights before every step
+        return Whole(prepared.step)
+    return Flat(prepared.function, prepared.shapes, prepared.shardings, prepared.mesh)
 
 
 def _numbers(state: Any) -> Any:
@@ -119,5 +120,5 @@ def _joined(small: dict[str, list[Any]], concatenate: Callable[[Any], Any]) -> d
 
 
 def _split(array: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
-    """Copies: what a step is given next is its own to write to."""
+    """Copies, so that nothing looks into the vectors, which the next step is given to write to."""
     return [piece.copy() for piece in np.split(array, np.cumsum(sizes)[:-1])]

@@ -67,10 +67,12 @@ def alone(recipe, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "told, mesh", [(slurm(2), ()), (kubernetes(4), ("--mesh.context", "2", "--mesh.tensor", "2"))], ids=["2", "4"]
+    "told, flags",
+    [(slurm(2), ("--run.flat", "True")), (kubernetes(4), ("--mesh.context", "2", "--mesh.tensor", "2"))],
+    ids=["2", "4"],
 )
-def test_several_processes_are_one(recipe, alone, tmp_path, told, mesh):
-    words = ["train", recipe, "--workdir", tmp_path / "run", "--run.save_every", "4", *mesh]
+def test_several_processes_are_one(recipe, alone, tmp_path, told, flags):
+    words = ["train", recipe, "--workdir", tmp_path / "run", "--run.save_every", "4", *flags]
     processes = [command(words, **env) for env in told]
     said = [p.communicate(timeout=500) for p in processes]
     assert [p.returncode for p in processes] == [0] * len(told), said[0][1][-3000:]

@@ -1,4 +1,4 @@
-"""A state that lies in a few long arrays is the same state."""
+"""A state whose small arrays lie end to end is the same state."""
 
 import dataclasses
 import shutil
@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 import mmjax
-from mmjax.train import Mesh, flat, place
+from mmjax.train import Mesh, flat, place, sharding
 from mmjax.train.folder import CHECKPOINTS, Folder
 from mmjax.train.prepare import prepare
 
@@ -38,8 +38,8 @@ def test_a_run_goes_on_either_way(tiny, tmp_path):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, wanted)
 
 
-def test_large_arrays_and_parts_stay_as_they_are(tiny):
-    """Devices that share the kernels hold them as before; the rest of the state is one array."""
+def test_parts_stay_as_they_are(tiny):
+    """Devices that share the kernels hold them as before; the rest is a vector of each kind, given to the step."""
     mesh = Mesh(data=1, fsdp=len(jax.devices()), fsdp_size=64)
     p = prepare(dataclasses.replace(tiny(run={"flat": True}), mesh=mesh))
     held = flat.made(p)
@@ -47,12 +47,29 @@ def test_large_arrays_and_parts_stay_as_they_are(tiny):
         state = jax.jit(p.init, out_shardings=p.shardings)(jax.random.key(0))
         vectors = held.laid(state)
         parts = [leaf for leaf in jax.tree.leaves(state) if not leaf.sharding.is_fully_replicated]
-        assert parts and len(vectors.others) == len(parts)
+        assert parts and len(vectors.others) == len(parts) and sorted(vectors.numbers) == ["float32", "int32"]
         example = p.schema.example(p.experiment.data.batch)
         batch = place.put(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), example), p.mesh)
         found = held.cut(held.step(vectors, batch)[0])
+        assert all(leaf.is_deleted() for leaf in vectors.others)
         wanted = p.step(jax.jit(p.init, out_shardings=p.shardings)(jax.random.key(0)), batch)[0]
     alike = jax.tree.map(lambda a, b: a.sharding.is_equivalent_to(b.sharding, a.ndim), found, wanted)
     assert all(jax.tree.leaves(alike))
     plain = [tree.params for tree in (found, wanted)]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), *plain)
+
+
+def test_a_key_among_the_variables_stays_as_it_is(tiny):
+    p = prepare(tiny(run={"flat": True}))
+    with jax.set_mesh(p.mesh):
+        state = jax.jit(p.init)(jax.random.key(0)).replace(variables={"noise": {"key": jax.random.key(7)}})
+        shapes = jax.eval_shape(lambda: state)
+        places = jax.tree.map(lambda _: sharding.replicated(p.mesh), shapes)
+        held = flat.Flat(lambda state, batch: (state, {}), shapes, places, p.mesh)
+        back = held.cut(held.step(held.laid(state), {})[0])
+    assert (jax.random.key_data(back.variables["noise"]["key"]) == jax.random.key_data(jax.random.key(7))).all()
+
+
+def test_a_rollout_reads_the_state_as_it_is(tiny):
+    p = dataclasses.replace(prepare(tiny(run={"flat": True})), experiment=tiny(run={"flat": True}, rollout=object()))
+    assert flat.made(p).step is p.step

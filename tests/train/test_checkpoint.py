@@ -56,13 +56,15 @@ def test_what_is_donated_after_a_save_is_saved_as_it_was(tmp_path):
 
 def test_a_save_that_cannot_begin_is_told_and_leaves_nothing_waiting(tmp_path):
     """Orbax's threads wait for ten minutes for a folder that it could not make, and a process for its threads."""
+    before = {*threading.enumerate()}
     saved = checkpoint.Checkpoints(tmp_path / "saved")
     (tmp_path / "saved").rmdir()
     (tmp_path / "saved").write_text("in the way")
     with pytest.raises(UserError, match=r"saved: no checkpoint can be written: .*Not a directory"):
         saved.save(1, {"own": jnp.ones(3)}, {})
     saved.close()
-    assert not [thread.name for thread in threading.enumerate() if "signal" in type(thread).__name__.lower()]
+    new = {*threading.enumerate()} - before
+    assert not [thread.name for thread in new if "signal" in type(thread).__name__.lower()]
 
 
 def test_a_save_that_fails_beside_the_run_is_told_once_and_loses_nothing(tmp_path):

@@ -79,7 +79,7 @@ class Checkpoints:
             yield
         except (ValueError, OSError) as error:
             self._told = True
-            then = f"make room, and the run goes on from step {latest(self._path)}"
+            then = f"mend that, and the run goes on from step {latest(self._path)}"
             raise UserError(f"{self._path}: no checkpoint can be written: {_first(error)}; {then}") from error
 
     def _write(self, step: int, copies: Any, position: Any, wide: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-# On processors: what begins a run compiles in half the time or less, a step in eight tenths of it, and runs no slower
+# On processors: what begins a run compiles in half the time or less, a step in less, and it runs no slower
 # (docs/measurements/step.md).
 _QUICK = {"xla_backend_optimization_level": 1, "xla_cpu_opt_preset": "CPU_OPT_PRESET_FAST_COMPILE"}
 # Where one processor does it all: Eigen's products, which are a tenth faster there than YNNPACK's (docs/measurements/

@@ -1,9 +1,9 @@
-"""A state whose small arrays lie end to end: a step of 450 of them takes longer to begin than to do.
+"""A state whose small arrays lie end to end: 450 of them take the host most of a millisecond to hand to a step.
 
 Every array costs one or two microseconds each time a compiled step is called. Laid end to end, one vector for each kind
-of number, the small ones cost next to nothing; inside the step they are cut apart again. Such a step takes half again
-as long to compile (docs/measurements/host.md), so that it is a choice, for runs of many short steps. Large arrays stay
-as they are: to copy them would take longer than to hand them over.
+of number, the small ones cost next to nothing; inside the step they are cut apart again. Such a step
+takes longer to compile (docs/measurements/host.md), so that it is a choice, for runs of many short steps. Large arrays
+stay as they are: to copy them would take longer than to hand them over.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,12 +31,12 @@ class Vectors(flax.struct.PyTreeNode):
 class Flat:
     """The way of a state of these shapes into vectors and back, and the step ``function`` over them.
 
-    Both ways go through the host: a program of so many cuts takes longer to compile than all that a run makes.
+    Both ways go through the host, which needs no program of hundreds of cuts to be compiled.
     """
 
     def __init__(self, function: Any, shapes: Any, shardings: Any, mesh: jax.sharding.Mesh):
-        leaves, self._tree = jax.tree.flatten(_numbers(shapes))
-        places = jax.tree.leaves(_numbers(shardings))
+        leaves, self._tree = jax.tree.flatten(_rest(shapes))
+        places = jax.tree.leaves(_rest(shardings))
         self._kinds = [_kind(leaf, where) for leaf, where in zip(leaves, places, strict=True)]
         self._mesh, whole = mesh, sharding.replicated(mesh)
         self._shapes, others = self._sorted(leaves)[0], self._sorted(places)[1]
@@ -44,7 +44,7 @@ class Flat:
 
         def step(vectors: Vectors, batch: Any) -> tuple[Vectors, Any]:
             state, metrics = function(self._state(vectors, self._apart(vectors.numbers, jax.lax.split)), batch)
-            small, others = self._sorted(jax.tree.leaves(_numbers(state)))
+            small, others = self._sorted(jax.tree.leaves(_rest(state)))
             return Vectors(state.step, state.key, _joined(small, jnp.concatenate), others), metrics
 
         given = vectors, sharding.batch_sharding(mesh)
@@ -52,7 +52,7 @@ class Flat:
 
     def laid(self, state: Any) -> Vectors:
         """The same state end to end."""
-        small, others = self._sorted(jax.tree.leaves(_numbers(state)))
+        small, others = self._sorted(jax.tree.leaves(_rest(state)))
         numbers = _joined(jax.device_get(small), np.concatenate)
         return Vectors(state.step, state.key, place.whole(numbers, self._mesh), others)
 
@@ -71,9 +71,9 @@ class Flat:
 
     def _apart(self, numbers: dict[str, Any], split: Callable[[Any, list[int]], Any]) -> dict[str, list[Any]]:
         parts = {}
-        for kind, shapes in self._shapes.items():
-            pieces = split(numbers[kind], [shape.size for shape in shapes])
-            parts[kind] = [piece.reshape(shape.shape) for piece, shape in zip(pieces, shapes, strict=True)]
+        for kind, leaves in self._shapes.items():
+            pieces = split(numbers[kind], [leaf.size for leaf in leaves])
+            parts[kind] = [piece.reshape(leaf.shape) for piece, leaf in zip(pieces, leaves, strict=True)]
         return parts
 
     def _state(self, vectors: Vectors, small: dict[str, list[Any]]) -> Any:
@@ -103,8 +103,8 @@ def made(prepared: Any) -> Flat | Whole:
     return Flat(prepared.function, prepared.shapes, prepared.shardings, prepared.mesh)
 
 
-def _numbers(state: Any) -> Any:
-    """All of it but the step's number and the key, which stay by themselves."""
+def _rest(state: Any) -> Any:
+    """All but the step's number and the key, which stay by themselves."""
     return state.replace(step=None, key=None)
 
 

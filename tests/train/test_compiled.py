@@ -1,4 +1,4 @@
-"""Programs of a run are compiled quickly on processors, to the same numbers; on TPUs gradients are scattered."""
+"""Programs of a run are compiled quickly on processors; on TPUs gradients are scattered."""
 
 from types import SimpleNamespace
 

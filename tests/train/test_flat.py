@@ -1,5 +1,6 @@
 """A state whose small arrays lie end to end is the same state."""
 
+import contextlib
 import dataclasses
 import shutil
 
@@ -7,7 +8,8 @@ import jax
 import numpy as np
 
 import mmjax
-from mmjax.train import Mesh, flat, place, sharding
+from mmjax.data import pipeline
+from mmjax.train import Mesh, flat, pixel, place, sharding
 from mmjax.train.folder import CHECKPOINTS, Folder
 from mmjax.train.prepare import prepare
 
@@ -18,14 +20,15 @@ def test_there_and_back_is_the_same_to_the_bit(tiny):
     state = jax.jit(p.init, out_shardings=p.shardings)(jax.random.key(0))
     vectors = held.laid(state)
     large = [leaf for leaf in jax.tree.leaves(state.replace(key=None)) if leaf.nbytes > flat.SMALL]
-    assert 0 < len(large) <= len(jax.tree.leaves(vectors)) - 3 <= len(large) + 1 < len(jax.tree.leaves(state)) - 3
+    assert 0 < len(large) == len(vectors.others)
+    assert sorted(vectors.numbers) == ["float32", "int32"]
     back = held.cut(vectors)
     assert jax.tree.structure(back) == jax.tree.structure(state)
     plain = [tree.replace(key=jax.random.key_data(tree.key)) for tree in (state, back)]
     jax.tree.map(np.testing.assert_array_equal, *plain)
 
 
-def test_a_run_goes_on_either_way(tiny, tmp_path):
+def test_a_flat_run_goes_on_as_one_that_is_not(tiny, tmp_path):
     """Six steps flat, two not, come to what eight that are not come to; the folders are of one kind."""
     folder = tmp_path / "run"
     mmjax.train(tiny(run={"save_every": 6, "flat": True}), workdir=folder, quiet=True)
@@ -45,18 +48,22 @@ def test_parts_stay_as_they_are(tiny):
     held = flat.made(p)
     with jax.set_mesh(p.mesh):
         state = jax.jit(p.init, out_shardings=p.shardings)(jax.random.key(0))
+        first = jax.device_get(state.params)
         vectors = held.laid(state)
         parts = [leaf for leaf in jax.tree.leaves(state) if not leaf.sharding.is_fully_replicated]
         assert parts and len(vectors.others) == len(parts) and sorted(vectors.numbers) == ["float32", "int32"]
-        example = p.schema.example(p.experiment.data.batch)
-        batch = place.put(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), example), p.mesh)
+        stream = pipeline.stream(p.examples, batch=p.experiment.data.batch, seed=0, shard=(0, 1))
+        with contextlib.closing(stream) as batches:
+            batch = place.put(pixel.alike(next(batches), p.schema), p.mesh)
         found = held.cut(held.step(vectors, batch)[0])
-        assert all(leaf.is_deleted() for leaf in vectors.others)
+        assert all(leaf.is_deleted() for leaf in jax.tree.leaves((vectors.numbers, vectors.others)))
         wanted = p.step(jax.jit(p.init, out_shardings=p.shardings)(jax.random.key(0)), batch)[0]
     alike = jax.tree.map(lambda a, b: a.sharding.is_equivalent_to(b.sharding, a.ndim), found, wanted)
     assert all(jax.tree.leaves(alike))
-    plain = [tree.params for tree in (found, wanted)]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), *plain)
+    plain = [tree.replace(key=jax.random.key_data(tree.key)) for tree in (found, wanted)]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), *plain)
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), wanted.params, first)
+    assert sum(jax.tree.leaves(moved)) > len(jax.tree.leaves(moved)) / 2
 
 
 def test_a_key_among_the_variables_stays_as_it_is(tiny):

@@ -37,8 +37,8 @@ class Run:
     """How long, how often, from which seed. 0 for ``*_every`` means only at the end.
 
     workers: processes that read and decode training data, beside this one; 0 for threads of this one. flat: between
-    steps the state's small arrays lie end to end: a step begins sooner and compiles longer (``train.flat``). Ignored
-    with a rollout, which reads each of these arrays before every step. ramp: smaller batches for the first steps.
+    steps the state's small arrays lie end to end: a step begins sooner and compiles longer (``train.flat``). Not for
+    a rollout, which reads each of these arrays before every step. ramp: smaller batches for the first steps.
     """
 
     steps: int = 1_000

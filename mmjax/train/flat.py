@@ -97,8 +97,7 @@ class Whole:
 
 def made(prepared: Any) -> Flat | Whole:
     """How a prepared run holds its state between steps."""
-    experiment = prepared.experiment
-    if not experiment.run.flat or experiment.rollout is not None:  # a rollout reads the weights before every step
+    if not prepared.experiment.run.flat:
         return Whole(prepared.step)
     return Flat(prepared.function, prepared.shapes, prepared.shardings, prepared.mesh)
 

@@ -74,6 +74,8 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     ):
         if value < least:
             raise UserError(f"{where}={value} must be at least {least}")
+    if experiment.run.flat and experiment.rollout is not None:
+        raise UserError("run.flat is not for a rollout, which reads the state before every step; set it to False")
     optimizer = experiment.optim.build(experiment.run.steps)
     schema = fitted(experiment) if schema is None else schema
     examples = pixel.opened(experiment.data, schema)

@@ -6,8 +6,10 @@ import shutil
 
 import jax
 import numpy as np
+import pytest
 
 import mmjax
+from mmjax.core import UserError
 from mmjax.data import pipeline
 from mmjax.train import Mesh, flat, pixel, place, sharding
 from mmjax.train.folder import CHECKPOINTS, Folder
@@ -78,5 +80,5 @@ def test_a_key_among_the_variables_stays_as_it_is(tiny):
 
 
 def test_a_rollout_reads_the_state_as_it_is(tiny):
-    p = dataclasses.replace(prepare(tiny(run={"flat": True})), experiment=tiny(run={"flat": True}, rollout=object()))
-    assert flat.made(p).step is p.step
+    with pytest.raises(UserError, match=r"run\.flat is not for a rollout, .*; set it to False$"):
+        prepare(tiny(run={"flat": True}, rollout=object()))

@@ -49,7 +49,7 @@ def test_recipe_runs_and_its_folder_answers(path, tmp_path, monkeypatch):
     elif isinstance(model, decoders.Talker):  # its answers are asked for word by word
         evaluators = {name: few_of(evaluator) for name, evaluator in evaluators.items()}
     evaluators = {
-        name: probed(evaluator) if evaluator.reference else evaluator for name, evaluator in evaluators.items()
+        name: probed(evaluator) if evaluator.reference else fewer(evaluator) for name, evaluator in evaluators.items()
     }
     data = dataclasses.replace(experiment.data, batch=batch)
     if isinstance(data, Strung):  # of which there are as many strings as one likes
@@ -117,6 +117,14 @@ def few_of(evaluator):
     fold = {"fold": Fold(count=40, held_out=True)} if hasattr(evaluator.data, "fold") else {}
     data = dataclasses.replace(evaluator.data, **fold, batch=16)
     return dataclasses.replace(evaluator, data=data)
+
+
+def fewer(evaluator):
+    """The evaluator over an eighth of its rows, or some dozens, in batches that are not mostly padding."""
+    data = evaluator.data
+    fold = {"fold": Fold(count=8, held_out=True)} if getattr(data, "fold", False) is None else {}
+    rows = {"rows": min(data.rows, 64)} if getattr(data, "rows", 0) else {}
+    return dataclasses.replace(evaluator, data=dataclasses.replace(data, **fold, **rows, batch=min(data.batch, 64)))
 
 
 def some_of(evaluator):

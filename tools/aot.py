@@ -61,7 +61,7 @@ def measure(experiment: Experiment, topology: str, options: Sequence[str] = ()) 
     chosen = {name: switches.get(value, value) for name, _, value in (option.partition("=") for option in options)}
     began = time.perf_counter()
     with jax.set_mesh(prepared.mesh), unkept(), tempfile.TemporaryDirectory() as folder:
-        traced = prepared.step.trace(prepared.shapes, example)
+        traced = prepared.held.step.trace(prepared.held.shapes, example)
         chosen = {"xla_dump_to": folder, "xla_dump_hlo_as_text": True} | chosen
         compiled = traced.lower().compile(compiler_options=chosen)
         seconds = time.perf_counter() - began

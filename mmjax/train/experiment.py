@@ -37,8 +37,8 @@ class Run:
     """How long, how often, from which seed. 0 for ``*_every`` means only at the end.
 
     workers: processes that read and decode training data, beside this one; 0 for threads of this one. flat: between
-    steps the state's small arrays lie end to end: a step begins sooner and compiles longer (``train.flat``). Not for
-    a rollout, which reads each of these arrays before every step. ramp: smaller batches for the first steps.
+    steps small parameters and their moments lie end to end, where nothing wants each by itself: a step begins sooner
+    and compiles sooner (``train.flat``). ramp: smaller batches for the first steps.
     """
 
     steps: int = 1_000
@@ -48,7 +48,7 @@ class Run:
     evaluate_every: int = 0
     keep: int = 2
     workers: int = 0
-    flat: bool = False
+    flat: bool = True
     ramp: Ramp | None = None
 
 

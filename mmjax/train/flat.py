@@ -1,123 +1,141 @@
-"""A state whose small arrays lie end to end: 450 of them take the host most of a millisecond to hand to a step.
+"""A state whose small parameters lie end to end: 450 arrays take the host most of a millisecond to hand to a step.
 
-Every array costs one or two microseconds each time a compiled step is called. Laid end to end, one vector for each kind
-of number, the small ones cost next to nothing; inside the step they are cut apart again. Such a step
-takes longer to compile (docs/measurements/host.md), so that it is a choice, for runs of many short steps. Large arrays
-stay as they are: to copy them would take longer than to hand them over.
+Every array costs one or two microseconds each time a compiled step is called, and loops of its own in the optimizer.
+Laid end to end, small parameters that an optimizer treats alike are one vector, and so are their moments. The step cuts
+the parameters apart for the model, their gradient comes out end to end, and the optimizer need not know. So less is
+handed over, and less compiled (docs/measurements/host.md). Large parameters stay as they are: to copy them would take
+longer than to hand them over.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mmjax.train import compiled, place, sharding
+from mmjax.train import compiled, frozen, place, sharding
+from mmjax.train.optim import Optim
+from mmjax.train.state import TrainState
 
 SMALL = 1 << 14  # bytes, which a processor copies in about the time that it takes to hand over an array
 
-
-class Vectors(flax.struct.PyTreeNode):
-    """A ``TrainState`` laid end to end. numbers: the small arrays, by dtype; others: the rest, in the state's order."""
-
-    step: Any
-    key: Any
-    numbers: dict[str, Any]
-    others: list[Any]
+Joined = Callable[[list[Any]], Any]
+Parted = Callable[[Any, list[tuple[int, ...]]], Sequence[Any]]
 
 
-class Flat:
-    """The way of a state of these shapes into vectors and back, and the step ``function`` over them.
+def parted(vector: jax.Array, shapes: list[tuple[int, ...]]) -> list[jax.Array]:
+    """The arrays of these shapes that lie end to end."""
+    pieces = jax.lax.split(vector, list(map(math.prod, shapes)))
+    return [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
-    Both ways go through the host, which needs no program of hundreds of cuts to be compiled.
+
+class Layout:
+    """Which of the leaves of ``params`` (shapes) lie end to end: those of one kind, where there are several.
+
+    kinds: of each leaf; "" for one that stays as it is. still: patterns of those that the optimizer passes over
+    (``train.frozen``). Where a tree is laid so, the vector stands in the place of its first leaf, whose path says of
+    all of them what an optimizer asks, and in the others' places stands nothing (None, which trees pass over).
     """
 
-    def __init__(self, function: Any, shapes: Any, shardings: Any, mesh: jax.sharding.Mesh):
-        leaves, self._tree = jax.tree.flatten(_rest(shapes))
-        places = jax.tree.leaves(_rest(shardings))
-        self._kinds = [_kind(leaf, where) for leaf, where in zip(leaves, places, strict=True)]
-        self._mesh, whole = mesh, sharding.replicated(mesh)
-        self._shapes, others = self._sorted(leaves)[0], self._sorted(places)[1]
-        vectors = Vectors(whole, whole, dict.fromkeys(self._shapes, whole), others)
+    def __init__(self, params: Any, kinds: Sequence[str], still: tuple[str, ...] = ()):
+        leaves, self._tree = jax.tree.flatten(params)
+        found: dict[str, list[int]] = {}
+        for i, kind in enumerate(kinds):
+            found.setdefault(kind, []).append(i)
+        self._groups = [places for kind, places in found.items() if kind and len(places) > 1]
+        self._shapes = [[leaves[i].shape for i in places] for places in self._groups]
+        self._apart = _structures(params, still)
+        self._ends = _structures(self._laid(params, lambda leaves: leaves[0]), still)
 
-        def step(vectors: Vectors, batch: Any) -> tuple[Vectors, Any]:
-            state, metrics = function(self._state(vectors, self._apart(vectors.numbers, jax.lax.split)), batch)
-            small, others = self._sorted(jax.tree.leaves(_rest(state)))
-            return Vectors(state.step, state.key, _joined(small, jnp.concatenate), others), metrics
+    def laid(self, tree: Any, joined: Joined) -> Any:
+        """The tree with all that is like the parameters, as their moments are, end to end."""
+        return self._changed(tree, self._apart, lambda part: self._laid(part, joined))
 
-        given = vectors, sharding.batch_sharding(mesh)
-        self.step = compiled.jit(step, mesh, donate_argnums=0, in_shardings=given, out_shardings=(vectors, whole))
+    def cut(self, tree: Any, parted: Parted = parted) -> Any:
+        """The tree that was laid so."""
+        return self._changed(tree, self._ends, lambda part: self._cut(part, parted))
 
-    def laid(self, state: Any) -> Vectors:
-        """The same state end to end."""
-        small, others = self._sorted(jax.tree.leaves(_rest(state)))
-        numbers = _joined(jax.device_get(small), np.concatenate)
-        return Vectors(state.step, state.key, place.whole(numbers, self._mesh), others)
+    def _changed(self, tree: Any, structures: Sequence[Any], change: Callable[[Any], Any]) -> Any:
+        """The tree with a change to all that has one of these structures."""
+        if not self._groups:
+            return tree
 
-    def cut(self, vectors: Vectors) -> Any:
-        """The state that was laid so. What is not small is shared with ``vectors``, until the next step."""
-        small = self._apart(jax.device_get(vectors.numbers), _split)
-        return self._state(vectors, place.whole(small, self._mesh))
+        def own(part: Any) -> bool:
+            return jax.tree.structure(part) in structures
 
-    def _sorted(self, leaves: Sequence[Any]) -> tuple[dict[str, list[Any]], list[Any]]:
-        """Of something for each leaf of the state: that of the small ones, by kind, and of the others."""
-        small: dict[str, list[Any]] = {kind: [] for kind in sorted(kind for kind in {*self._kinds} if kind is not None)}
-        others: list[Any] = []
-        for leaf, kind in zip(leaves, self._kinds, strict=True):
-            (others if kind is None else small[kind]).append(leaf)
-        return small, others
+        return jax.tree.map(lambda part: change(part) if own(part) else part, tree, is_leaf=own)
 
-    def _apart(self, numbers: dict[str, Any], split: Callable[[Any, list[int]], Any]) -> dict[str, list[Any]]:
-        parts = {}
-        for kind, leaves in self._shapes.items():
-            pieces = split(numbers[kind], [leaf.size for leaf in leaves])
-            parts[kind] = [piece.reshape(leaf.shape) for piece, leaf in zip(pieces, leaves, strict=True)]
-        return parts
+    def _laid(self, tree: Any, joined: Joined) -> Any:
+        leaves = self._tree.flatten_up_to(tree)
+        for places in self._groups:
+            given = [leaves[i] for i in places]
+            for i in places:
+                leaves[i] = None
+            leaves[places[0]] = None if given[0] is None else joined(given)
+        return jax.tree.unflatten(self._tree, leaves)
 
-    def _state(self, vectors: Vectors, small: dict[str, list[Any]]) -> Any:
-        given, others = {kind: iter(parts) for kind, parts in small.items()}, iter(vectors.others)
-        leaves = [next(others if kind is None else given[kind]) for kind in self._kinds]
-        return jax.tree.unflatten(self._tree, leaves).replace(step=vectors.step, key=vectors.key)
+    def _cut(self, tree: Any, parted: Parted) -> Any:
+        leaves = self._tree.flatten_up_to(tree)
+        for places, shapes in zip(self._groups, self._shapes, strict=True):
+            vector = leaves[places[0]]
+            for i, leaf in zip(places, [] if vector is None else parted(vector, shapes), strict=vector is not None):
+                leaves[i] = leaf
+        return jax.tree.unflatten(self._tree, leaves)
 
 
-class Whole:
-    """The state as it is."""
+class Held:
+    """How a run holds its state between steps, and the step over it: ``function``, which knows of the layout.
 
-    def __init__(self, step: Any):
-        self.step = step
+    shapes, shardings: of the state as it is held. What comes in and goes out is cut apart, and goes through the host,
+    which needs no program of hundreds of cuts to be compiled. What is not laid is shared with what is held, until the
+    next step.
+    """
 
-    def laid(self, state: Any) -> Any:
-        return state
+    def __init__(self, layout: Layout, function: Any, shapes: TrainState, shardings: TrainState,
+                 mesh: jax.sharding.Mesh):  # fmt: skip
+        self._layout, self._mesh = layout, mesh
+        self.shapes = self._over(shapes, layout.laid, lambda leaves: jax.eval_shape(_end_to_end, leaves))
+        self.shardings = self._over(shardings, layout.laid, lambda places: sharding.replicated(mesh))
+        given, told = (self.shardings, sharding.batch_sharding(mesh)), (self.shardings, sharding.replicated(mesh))
+        self.step = compiled.jit(function, mesh, donate_argnums=0, in_shardings=given, out_shardings=told)
 
-    def cut(self, state: Any) -> Any:
-        return state
+    def laid(self, state: TrainState) -> TrainState:
+        """The same state as it is held."""
+        return self._over(state, self._layout.laid, self._joined)
 
+    def cut(self, held: TrainState) -> TrainState:
+        """The state that is held so."""
+        return self._over(held, self._layout.cut, self._parted)
 
-def made(prepared: Any) -> Flat | Whole:
-    """How a prepared run holds its state between steps."""
-    if not prepared.experiment.run.flat:
-        return Whole(prepared.step)
-    return Flat(prepared.function, prepared.shapes, prepared.shardings, prepared.mesh)
+    def _over(self, state: TrainState, change: Callable[..., Any], how: Any) -> TrainState:
+        return state.replace(params=change(state.params, how), opt_state=change(state.opt_state, how))
 
+    def _joined(self, leaves: list[jax.Array]) -> jax.Array:
+        return place.whole(np.concatenate([leaf.reshape(-1) for leaf in jax.device_get(leaves)]), self._mesh)
 
-def _rest(state: Any) -> Any:
-    """All but the step's number and the key, which stay by themselves."""
-    return state.replace(step=None, key=None)
-
-
-def _kind(leaf: Any, where: jax.sharding.Sharding) -> str | None:
-    """The vector that a leaf lies in: its dtype's; none, where it is large, or in parts, or no numbers."""
-    plain = not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
-    small = plain and leaf.size * leaf.dtype.itemsize <= SMALL and where.is_fully_replicated
-    return leaf.dtype.name if small else None
-
-
-def _joined(small: dict[str, list[Any]], concatenate: Callable[[Any], Any]) -> dict[str, Any]:
-    return {kind: concatenate([leaf.reshape(-1) for leaf in leaves]) for kind, leaves in small.items()}
+    def _parted(self, vector: jax.Array, shapes: list[tuple[int, ...]]) -> list[jax.Array]:
+        pieces = np.split(jax.device_get(vector), np.cumsum(list(map(math.prod, shapes)))[:-1])
+        # Copies, so that nothing looks into the vector, which the next step is given to write to.
+        return place.whole([p.reshape(shape).copy() for p, shape in zip(pieces, shapes, strict=True)], self._mesh)
 
 
-def _split(array: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
-    """Copies, so that nothing looks into the vectors, which the next step is given to write to."""
-    return [piece.copy() for piece in np.split(array, np.cumsum(sizes)[:-1])]
+def layout(params: Any, shardings: Any, optim: Optim) -> Layout:
+    """Small parameters that every device has whole, by how the optimizer treats them."""
+    leaves = zip(*map(jax.tree.leaves, (params, shardings, optim.alike(params))), strict=True)
+    return Layout(params, [_kind(leaf, where, alike) for leaf, where, alike in leaves], optim.frozen)
+
+
+def _kind(leaf: Any, where: jax.sharding.Sharding, alike: str) -> str:
+    small = leaf.size * leaf.dtype.itemsize <= SMALL and where.is_fully_replicated
+    return f"{leaf.dtype.name} {alike}" if small and alike else ""
+
+
+def _structures(params: Any, still: tuple[str, ...]) -> list[Any]:
+    """Of the parameters, and of those that learn."""
+    return [jax.tree.structure(tree) for tree in (params, frozen.learned(still, params))]
+
+
+def _end_to_end(leaves: list[jax.Array]) -> jax.Array:
+    return jnp.concatenate([leaf.reshape(-1) for leaf in leaves])

@@ -37,7 +37,7 @@ def regular(patterns: Iterable[str], *, of: str) -> None:
 
 def learned(patterns: tuple[str, ...], params: Any) -> Any:
     """The parameters with nothing (None, which trees pass over) in place of those that are frozen."""
-    return trees.map_paths(lambda path, leaf: None if _is(patterns, path) else leaf, params) if patterns else params
+    return trees.map_paths(lambda path, leaf: None if stays(patterns, path) else leaf, params) if patterns else params
 
 
 def whole(part: Any, params: Any) -> Any:
@@ -66,12 +66,13 @@ def still(patterns: tuple[str, ...]) -> Callable[..., Any]:
     def call(method: Any, args: Any, kwargs: Any, context: linen.module.InterceptorContext) -> Any:
         module = context.module
         own = module.has_variable("params", "scale") and module.has_variable("batch_stats", "mean")
-        if own and _is(patterns, "/".join((*module.path, "scale"))):
+        if own and stays(patterns, "/".join((*module.path, "scale"))):
             kwargs = {**kwargs, "train": False}
         return method(*args, **kwargs)
 
     return call
 
 
-def _is(patterns: tuple[str, ...], path: str) -> bool:
+def stays(patterns: tuple[str, ...], path: str) -> bool:
+    """Whether the parameter of this path is frozen."""
     return any(re.search(pattern, path) for pattern in patterns)

@@ -21,7 +21,7 @@ from mmjax import flops
 from mmjax.core import UserError
 from mmjax.data import pipeline
 from mmjax.data.ramp import Growth
-from mmjax.train import checkpoint, cluster, compiled, flat, place, sharding, state, viewed
+from mmjax.train import checkpoint, cluster, compiled, place, sharding, state, viewed
 from mmjax.train.experiment import Experiment
 from mmjax.train.folder import CHECKPOINTS, Folder, opened
 from mmjax.train.ledger import Ledger
@@ -102,7 +102,7 @@ class _Loop:
         self.pending: list[dict[str, jax.Array]] = []
         self.given: Any = None  # what the last step was given, for jax: shapes, kinds and places
         self.rate = jax.jit(prepared.experiment.optim.rate(self.run_.steps))
-        self.held = flat.made(prepared)
+        self.held = prepared.held
         self.rolled = Rolled(prepared, self.held.cut)
         self.growth = Growth(prepared.experiment.data.batch, self.run_.ramp)
 

@@ -31,6 +31,9 @@ class AdamW:
             return _decoupled(moment.adam(self.b1, self.b2, self.eps, kind=self.moments), self.decay, rate)
         return optax.adamw(rate, b1=self.b1, b2=self.b2, eps=self.eps, weight_decay=self.decay, mask=decayed)
 
+    def elementwise(self, path: str) -> bool:
+        return self.moments == "float32"  # others are rounded by where in an array a number lies
+
 
 @dataclass(frozen=True)
 class Adam:
@@ -42,6 +45,9 @@ class Adam:
 
     def build(self, rate: optax.Schedule) -> optax.GradientTransformation:
         return optax.adam(rate, b1=self.b1, b2=self.b2, eps=self.eps)
+
+    def elementwise(self, path: str) -> bool:
+        return True
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,9 @@ class Sgd:
     def build(self, rate: optax.Schedule) -> optax.GradientTransformation:
         step = optax.sgd(rate, momentum=self.momentum or None, nesterov=self.nesterov)
         return optax.chain(optax.add_decayed_weights(self.decay, mask=decayed), step) if self.decay else step
+
+    def elementwise(self, path: str) -> bool:
+        return True
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,9 @@ class Lion:
         dtype = jnp.dtype(self.moments)
         return optax.lion(rate, b1=self.b1, b2=self.b2, mu_dtype=dtype, weight_decay=self.decay, mask=decayed)
 
+    def elementwise(self, path: str) -> bool:
+        return True
+
 
 @dataclass(frozen=True)
 class Muon:
@@ -108,6 +120,9 @@ class Muon:
 
     def build(self, rate: optax.Schedule) -> optax.GradientTransformation:
         return _decoupled(muon.muon(self.momentum, self.b1, self.b2, self.eps), self.decay, rate)
+
+    def elementwise(self, path: str) -> bool:
+        return not muon.is_matrix(path)
 
 
 @dataclass(frozen=True)
@@ -142,11 +157,12 @@ class Cosine:
 class Optim:
     """How parameters move.
 
-    lr: the peak learning rate, reached after ``warmup`` steps. clip: largest global norm of the
-    gradient, 0 for none. accumulate: micro-batches a step, exactly equal to the whole batch at
-    once (but for nn.BatchNorm, which sees each by itself). average: decay of an exponential moving
-    average of the parameters, 0 for none; where it is kept, it is what evaluation and prediction use. average_to:
-    what that decay rises to by half a cosine over the run, as BYOL's and DINO's teachers do to 1; 0 for no rise.
+    lr: the peak learning rate, reached after ``warmup`` steps. rule: ``build(rate)`` gives its optax transformation;
+    ``elementwise(path)``, which it need not have, says whether it moves each number of a parameter by itself. clip:
+    largest global norm of the gradient, 0 for none. accumulate: micro-batches a step, exactly equal to the whole batch
+    at once (but for nn.BatchNorm, which sees each by itself). average: decay of an exponential moving average of the
+    parameters, 0 for none; where it is kept, it is what evaluation and prediction use. average_to: what that decay
+    rises to by half a cosine over the run, as BYOL's and DINO's teachers do to 1; 0 for no rise.
 
     frozen: regular expressions; parameters in whose paths one is found stay as they are. They cost no gradient and no
     memory of the optimizer's; all layers of a scanned trunk are one parameter. A ``nn.BatchNorm`` whose scale is
@@ -187,6 +203,21 @@ class Optim:
         if self.average:
             parts.append(averaging(self._decay(steps)))
         return still.over(optax.chain(*parts), self.frozen)
+
+    def alike(self, params: Any) -> Any:
+        """A word for each parameter, the same for those that are moved alike, each number by its own gradient.
+
+        "" where the rule looks at more of a parameter than a number, or where layers of one have rates of their own.
+        """
+        by_number = getattr(self.rule, "elementwise", lambda path: False)  # a rule of one's own need not say
+        factors = pace.factors(self.rates, self.layer_decay, params)
+
+        def word(keys: Any, decays: bool, factor: Any) -> str:
+            path = trees.path_of(keys)
+            alike = by_number(path) and isinstance(factor, float)
+            return f"{still.stays(self.frozen, path)} {decays} {factor}" if alike else ""
+
+        return jax.tree_util.tree_map_with_path(word, decayed(params), factors)
 
     def _decay(self, steps: int) -> optax.Schedule:
         """Decay of the average by step."""

@@ -18,6 +18,7 @@ from mmjax.train import (
     activation,
     audit,
     compiled,
+    flat,
     folder,
     frozen,
     lora,
@@ -38,7 +39,8 @@ from mmjax.train.experiment import Experiment
 class Prepared:
     """A run that is known to fit together.
 
-    function: the pure step; step: the same, compiled for the mesh. notes: what one should know of its shardings.
+    function: the pure step; step: the same, compiled for the mesh. held: how training holds the state between steps,
+    and its own step. notes: what one should know of its shardings.
     """
 
     experiment: Experiment
@@ -51,6 +53,7 @@ class Prepared:
     shardings: Any
     function: step.Step
     step: Any
+    held: flat.Held
     evaluations: dict[str, Evaluation]
     notes: list[str]
     taken: start.Taken | None
@@ -74,8 +77,6 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     ):
         if value < least:
             raise UserError(f"{where}={value} must be at least {least}")
-    if experiment.run.flat and experiment.rollout is not None:
-        raise UserError("run.flat is not for a rollout, which reads the state before every step; set it to False")
     optimizer = experiment.optim.build(experiment.run.steps)
     schema = fitted(experiment) if schema is None else schema
     examples = pixel.opened(experiment.data, schema)
@@ -99,7 +100,8 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     notes = [*(taken.notes if taken else ()), *audit.notes(shapes, shardings, mesh, model)]
     taught = quantized.over(model, experiment.quantized)
     notes += quantized.notes(taught, variables, seen.inputs, mesh.devices.flat[0])
-    function = step.make_step(
+    define = functools.partial(
+        step.make_step,
         taught,
         {name: across.spread(objective, mesh) for name, objective in experiment.objectives.items()},
         optimizer,
@@ -109,13 +111,14 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
         views=experiment.views,
         still=experiment.optim.frozen,
     )
-    function = pixel.scaled(function, schema)
-    stepping = _compiled(function, shardings, mesh)
+    function = pixel.scaled(define(), schema)
+    layout = _layout(experiment, shapes.params, shardings.params)
+    held = flat.Held(layout, pixel.scaled(define(cut=layout.cut), schema), shapes, shardings, mesh)
     evaluations = {name: _evaluation(experiment, model, e, schema, mesh) for name, e in experiment.evaluators.items()}
     for name, evaluation in evaluations.items():
         _measures(name, evaluation, schema, example, outputs, forward=forward)
     fixed = experiment, schema, examples, mesh, optimizer, init, shapes, shardings
-    return Prepared(*fixed, function, stepping, evaluations, notes, taken)
+    return Prepared(*fixed, function, _compiled(function, shardings, mesh), held, evaluations, notes, taken)
 
 
 def _shapes(init: Any, mesh: jax.sharding.Mesh) -> Any:
@@ -123,6 +126,13 @@ def _shapes(init: Any, mesh: jax.sharding.Mesh) -> Any:
     key = jax.random.key(0)
     with jax.set_mesh(mesh):
         return jax.eval_shape(init, jax.ShapeDtypeStruct((), key.dtype, sharding=sharding.replicated(mesh)))
+
+
+def _layout(experiment: Experiment, params: Any, shardings: Any) -> flat.Layout:
+    """What lies end to end: nothing where a rollout reads the state, or a balance the gradient, in every step."""
+    if not experiment.run.flat or experiment.rollout is not None or experiment.balance is not None:
+        return flat.Layout(params, [""] * len(jax.tree.leaves(params)))
+    return flat.layout(params, shardings, experiment.optim)
 
 
 def _balances(experiment: Experiment, params: Any) -> None:

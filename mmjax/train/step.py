@@ -39,6 +39,7 @@ def make_step(
     balance: Any = None,
     views: Any = None,
     still: tuple[str, ...] = (),
+    cut: Callable[[Any], Any] = lambda tree: tree,
 ) -> Step:
     """``(state, batch) -> (state, metrics)``; metrics are scalars: loss, each objective, grad_norm, those of balance.
 
@@ -47,6 +48,7 @@ def make_step(
     small themselves, as a mixture an even use of its experts, is a loss named "layers", the mean of micro-batches.
     Objectives that compare all rows of a batch (``whole``) see it all, whatever its micro-batches (``train.cached``).
     still: patterns of parameters that are frozen, those that ``optimizer`` passes over, too (``train.frozen``).
+    cut: what a tree of the state's is to the model, where the state holds it in another way (``train.flat``).
     """
     if LAYERS in objectives:
         raise UserError(f"objectives: {LAYERS!r} is what layers want small themselves; choose another name")
@@ -54,20 +56,20 @@ def make_step(
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         hide_key, noise_key = jax.random.split(jax.random.fold_in(state.key, state.step))
-        batch = viewed.through(views, model, state, batch)
+        batch = viewed.through(views, model, state, batch, cut)
         batch = batch.replace(inputs=modality.dropout(batch.inputs, rate=modality_dropout, key=hide_key))
-        own = frozen.learned(still, state.params)
-        counts = {name: mean.count for name, mean in _count(model, objectives, state, batch).items()}
+        own, known = frozen.learned(still, state.params), state.replace(params=cut(state.params))
+        counts = {name: mean.count for name, mean in _count(model, objectives, known, batch).items()}
 
         def gradient(variables: Any, micro: Batch, key: jax.Array, pull: Any = None):
             def losses(params: Any) -> tuple[dict[str, jax.Array], Ran]:
-                return forward(frozen.whole(params, state.params), variables, micro, key, counts, pull)
+                return forward(cut(frozen.whole(params, state.params)), variables, micro, key, counts, pull)
 
             how = _summed if balance is None else balance
             grads, ran, figures = how(losses, own, objectives=objectives, batch=micro, key=jax.random.fold_in(key, 1))
             return grads, (ran.parts, figures, ran.variables)
 
-        pulls, together = forward.together(state, batch, noise_key, counts)
+        pulls, together = forward.together(known, batch, noise_key, counts)
         grads, (parts, figures, variables) = _accumulate(
             gradient, state.variables, batch, noise_key, accumulate, pulls=pulls
         )

@@ -1,7 +1,7 @@
 """A batch after its views: what a step sees in place of the data's rows, made inside of the step."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,14 +55,15 @@ class Said:
         return jax.lax.stop_gradient([Tokens(values, mask) for values in each])
 
 
-def through(views: Any, model: Any, state: TrainState, batch: Batch) -> Batch:
+def through(views: Any, model: Any, state: TrainState, batch: Batch, cut: Callable[[Any], Any]) -> Batch:
     """The batch after its views, which ask the averaged weights where the run keeps them, else those that it has.
 
-    A function of the state and the batch alone, so that a run that was killed goes on as if it had not been.
+    A function of the state and the batch alone, so that a run that was killed goes on as if it had not been. cut: a
+    tree of the state's as the model knows it.
     """
     if views is None:
         return batch
-    variables = {"params": averaged(state.params, state.opt_state), **state.variables}
+    variables = {"params": cut(averaged(state.params, state.opt_state)), **state.variables}
     key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), VIEWED)
     return views(batch, said=Said(model, variables), key=key)
 

@@ -41,7 +41,7 @@ def test_models_of_an_accelerator_do_the_work_of_their_size(size):
     """Traced, not compiled: 12 products of width x width for every token and layer, forward and twice backward."""
     ready = prepare(built(size), devices=jax.devices()[:1])
     with jax.set_mesh(ready.mesh):
-        counted = flops.of_jaxpr(ready.step.trace(ready.shapes, ready.schema.example(size.batch)).jaxpr)
+        counted = flops.of_jaxpr(ready.held.step.trace(ready.held.shapes, ready.schema.example(size.batch)).jaxpr)
     tokens = size.length + (size.picture // size.patch if size.patch else 0) ** 2 + size.frames // 2
     layers = 3 * 2 * size.batch * tokens * size.depth * 12 * size.width**2
     assert layers < counted < 2 * layers

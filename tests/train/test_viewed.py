@@ -130,7 +130,7 @@ def test_views_ask_the_average_and_draw_anew_each_step():
 
     state = state.replace(opt_state=jax.tree.map(lambda leaf: leaf + 1, state.opt_state))
     for step in (0, 1, 1):
-        through(view, viewed.model, state.replace(step=step), example)
+        through(view, viewed.model, state.replace(step=step), example, lambda tree: tree)
     same(asked[0][0], averaged(state.params, state.opt_state), rtol=0, atol=0)
     assert asked[0][1] != asked[1][1] == asked[2][1]
 

@@ -50,9 +50,9 @@ def _step(experiment: Experiment) -> dict[str, Any]:
     ready = prepare.prepare(experiment)
     with jax.set_mesh(ready.mesh):
         batch = place.put(experiment.data.example(), ready.mesh)
-        state = jax.jit(ready.init, out_shardings=ready.shardings)(jax.random.key(0))
+        state = ready.held.laid(jax.jit(ready.init, out_shardings=ready.shardings)(jax.random.key(0)))
         begun = time.perf_counter()
-        traced = ready.step.trace(state, batch)
+        traced = ready.held.step.trace(state, batch)
         step = traced.lower().compile()
         compiling = time.perf_counter() - begun
         times = []

@@ -22,9 +22,9 @@ from tools.bench import workload
 made = workload.picture(8, 32, width=192, depth=24, heads=3, patch=8, scan=sys.argv[2] == "scan")
 ready = prepare.prepare(made)
 example = made.data.example()
-step = jax.jit(ready.function, donate_argnums=0) if sys.argv[3] == "plain" else ready.step
+step = jax.jit(ready.function, donate_argnums=0) if sys.argv[3] == "plain" else ready.held.step
 begun = time.perf_counter()
-lowered = step.trace(ready.shapes, example).lower()
+lowered = step.trace(ready.shapes if sys.argv[3] == "plain" else ready.held.shapes, example).lower()
 traced = time.perf_counter()
 lowered.compile()
 print(json.dumps({"trace": traced - begun, "compile": time.perf_counter() - traced}))

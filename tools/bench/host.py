@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mmjax.train import Mesh, flat, sharding
+from mmjax.train import Mesh, Optim, flat, sharding
 from mmjax.train.ledger import Ledger
 from mmjax.train.state import TrainState
 from tools.bench.figure import Figure
@@ -18,31 +18,33 @@ LEAVES, TURNS = 450, 400
 
 def figures() -> Iterator[Figure]:
     """Dispatching a step, and what the loop adds to it."""
-    once = dispatch(LEAVES)
-    yield Figure("dispatch_450_leaves", 1e6 * once, "us/step", 100, {"each_leaf": round(1e6 * once / LEAVES, 2)})
-    yield Figure("dispatch_450_leaves_flat", 1e6 * dispatch(LEAVES, laid=True), "us/step", 100)
+    each = {"each_by_itself": round(1e6 * dispatch(LEAVES, laid=False), 1)}
+    yield Figure("dispatch_450_leaves", 1e6 * dispatch(LEAVES), "us/step", 100, each)
     yield Figure("ledger", 1e6 * _ledger(), "us/step", 100)
 
 
-def dispatch(leaves: int, *, laid: bool = False) -> float:
-    """Seconds until a donated step of so many small arrays is under way. laid: end to end, as ``run.flat`` does it."""
-    params = [jnp.ones(8) for _ in range(leaves)]
-    state: Any = TrainState(jnp.zeros((), jnp.int32), params, {}, (), jax.random.key(0))
-    mesh = Mesh(data=1).build(jax.devices()[:1])
+def dispatch(leaves: int, *, laid: bool = True) -> float:
+    """Seconds until a donated step is under way, of so many small arrays: parameters and AdamW's two moments.
+
+    laid: end to end, as a run holds them (``run.flat``).
+    """
+    optim, mesh = Optim(), Mesh(data=1).build(jax.devices()[:1])
+    params = {f"layer_{i}": {"bias": jnp.ones(8)} for i in range(leaves // 3)}
+    state = TrainState(jnp.zeros((), jnp.int32), params, {}, optim.build(1).init(params), jax.random.key(0))
     places = jax.tree.map(lambda _: sharding.replicated(mesh), state)
+    layout = flat.layout(params, places.params, optim) if laid else flat.Layout(params, [""] * len(params))
 
     def add(state: TrainState, batch: Any) -> tuple[TrainState, Any]:
-        return state.replace(params=jax.tree.map(lambda leaf: leaf + 1, state.params)), {}
+        own = jax.tree.map(lambda leaf: leaf + 1, (state.params, state.opt_state))
+        return state.replace(params=own[0], opt_state=own[1]), {}
 
-    step: Any = jax.jit(add, donate_argnums=0)
-    if laid:
-        held = flat.Flat(add, jax.eval_shape(lambda: state), places, mesh)
-        state, step = held.laid(state), held.step
+    held = flat.Held(layout, add, jax.eval_shape(lambda: state), places, mesh)
+    now = held.laid(state)
     seconds = []
     for _ in range(TURNS):
-        jax.block_until_ready(state)
+        jax.block_until_ready(now)
         begun = time.perf_counter()
-        state, _ = step(state, {})
+        now, _ = held.step(now, {})
         seconds.append(time.perf_counter() - begun)
     return statistics.median(seconds)
 

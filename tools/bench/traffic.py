@@ -59,7 +59,8 @@ def prepared(way: Way) -> prepare.Prepared:
 def sent(ready: prepare.Prepared) -> dict[str, int]:
     """Bytes that each device sends in a step, by collective."""
     with jax.set_mesh(ready.mesh):
-        step = ready.step.lower(ready.shapes, ready.schema.example(ready.experiment.data.batch)).compile()
+        example = ready.schema.example(ready.experiment.data.batch)
+        step = ready.held.step.lower(ready.held.shapes, example).compile()
     return {kind: part["bytes"] for kind, part in hlo.traffic(step.as_text(), ready.mesh.size).items()}
 
 

@@ -10,7 +10,7 @@ from flax import linen
 
 from mmjax import Multimodal, encoders, fusion, heads, objectives
 from mmjax.core import Batch, Outputs, Signal
-from mmjax.train import AdamW, Constant, Optim, compiled, make_step, sharding
+from mmjax.train import AdamW, Constant, Optim, flat, make_step, sharding
 from mmjax.train.activation import Placed
 from mmjax.train.state import make_init
 from tools.step.shape import DECAY, MELS, PATCH, RATE, SIZES, WORDS, Shape
@@ -68,17 +68,19 @@ def batch(shape: Shape) -> Batch:
 
 
 def stepper(shape: Shape, **changes: Any) -> Callable[[], float]:
-    """A compiled step, placed and compiled as by ``mmjax train``, that goes on from where it was; gives the loss."""
+    """A step, placed, laid and compiled as by ``mmjax train``, that goes on from where it was; gives the loss."""
     network, rows = model(shape).clone(**changes), batch(shape)
-    optimizer = Optim(lr=RATE, rule=AdamW(decay=DECAY), schedule=Constant(), clip=0.0).build(1_000)
+    optim = Optim(lr=RATE, rule=AdamW(decay=DECAY), schedule=Constant(), clip=0.0)
+    optimizer, mesh = optim.build(1_000), sharding.single()
     state = jax.jit(make_init(network, optimizer, rows))(jax.random.key(0))
-    mesh = sharding.single()
-    placed = Placed(network, mesh, sharding.Mesh())
-    step = compiled.jit(make_step(placed, {"y": objectives.CrossEntropy("y")}, optimizer), mesh, donate_argnums=0)
-    held = [state]
+    places = jax.tree.map(lambda _: sharding.replicated(mesh), state)
+    layout, placed = flat.layout(state.params, places.params, optim), Placed(network, mesh, sharding.Mesh())
+    function = make_step(placed, {"y": objectives.CrossEntropy("y")}, optimizer, cut=layout.cut)
+    held = flat.Held(layout, function, jax.eval_shape(lambda: state), places, mesh)
+    now = [held.laid(state)]
 
     def once() -> float:
-        held[0], metrics = step(held[0], rows)
+        now[0], metrics = held.step(now[0], rows)
         return float(metrics["loss"])
 
     return once

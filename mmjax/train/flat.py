@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +20,7 @@ from mmjax.train import compiled, frozen, place, sharding
 from mmjax.train.optim import Optim
 from mmjax.train.state import TrainState
 
-SMALL = 1 << 14  # bytes, which a processor copies in about the time that it takes to hand over an array
+SMALL = 1 << 15  # bytes, which a processor copies in about the time that it takes to hand over an array's three
 
 Joined = Callable[[list[Any]], Any]
 Parted = Callable[[Any, list[tuple[int, ...]]], Sequence[Any]]
@@ -79,38 +80,51 @@ class Layout:
     def _cut(self, tree: Any, parted: Parted) -> Any:
         leaves = self._tree.flatten_up_to(tree)
         for places, shapes in zip(self._groups, self._shapes, strict=True):
-            vector = leaves[places[0]]
-            for i, leaf in zip(places, [] if vector is None else parted(vector, shapes), strict=vector is not None):
+            if leaves[places[0]] is None:  # frozen ones have no moments
+                continue
+            for i, leaf in zip(places, parted(leaves[places[0]], shapes), strict=True):
                 leaves[i] = leaf
         return jax.tree.unflatten(self._tree, leaves)
 
 
-class Held:
-    """How a run holds its state between steps, and the step over it: ``function``, which knows of the layout.
+class Leaves(flax.struct.PyTreeNode):
+    """A state as it is laid, without its tree, which takes as long to take apart as arrays take to hand over."""
 
-    shapes, shardings: of the state as it is held. What comes in and goes out is cut apart, and goes through the host,
-    which needs no program of hundreds of cuts to be compiled. What is not laid is shared with what is held, until the
-    next step.
+    step: Any
+    rest: list[Any]
+
+
+class Held:
+    """How a run holds its state between steps, and the step over it: of ``function``, which knows of the layout.
+
+    shapes: of what is held. What comes in and goes out is a state of the usual form, and goes through the host, which
+    needs no program of hundreds of cuts to be compiled. What is not laid is shared with what is held, until the next
+    step.
     """
 
     def __init__(self, layout: Layout, function: Any, shapes: TrainState, shardings: TrainState,
                  mesh: jax.sharding.Mesh):  # fmt: skip
         self._layout, self._mesh = layout, mesh
-        self.shapes = self._over(shapes, layout.laid, lambda leaves: jax.eval_shape(_end_to_end, leaves))
-        self.shardings = self._over(shardings, layout.laid, lambda places: sharding.replicated(mesh))
-        given, told = (self.shardings, sharding.batch_sharding(mesh)), (self.shardings, sharding.replicated(mesh))
-        self.step = compiled.jit(function, mesh, donate_argnums=0, in_shardings=given, out_shardings=told)
+        laid = _over(shapes, layout.laid, lambda leaves: jax.eval_shape(_end_to_end, leaves))
+        self._tree, self.shapes = jax.tree.structure(laid), _leaves(laid)
+        places = _leaves(_over(shardings, layout.laid, lambda places: sharding.replicated(mesh)))
 
-    def laid(self, state: TrainState) -> TrainState:
+        def step(held: Leaves, batch: Any) -> tuple[Leaves, Any]:
+            state, metrics = function(self._state(held), batch)
+            return _leaves(state), metrics
+
+        self.step = compiled.step(step, places, mesh)
+
+    def laid(self, state: TrainState) -> Leaves:
         """The same state as it is held."""
-        return self._over(state, self._layout.laid, self._joined)
+        return _leaves(_over(state, self._layout.laid, self._joined))
 
-    def cut(self, held: TrainState) -> TrainState:
+    def cut(self, held: Leaves) -> TrainState:
         """The state that is held so."""
-        return self._over(held, self._layout.cut, self._parted)
+        return _over(self._state(held), self._layout.cut, self._parted)
 
-    def _over(self, state: TrainState, change: Callable[..., Any], how: Any) -> TrainState:
-        return state.replace(params=change(state.params, how), opt_state=change(state.opt_state, how))
+    def _state(self, held: Leaves) -> TrainState:
+        return jax.tree.unflatten(self._tree, [held.step, *held.rest])
 
     def _joined(self, leaves: list[jax.Array]) -> jax.Array:
         return place.whole(np.concatenate([leaf.reshape(-1) for leaf in jax.device_get(leaves)]), self._mesh)
@@ -135,6 +149,16 @@ def _kind(leaf: Any, where: jax.sharding.Sharding, alike: str) -> str:
 def _structures(params: Any, still: tuple[str, ...]) -> list[Any]:
     """Of the parameters, and of those that learn."""
     return [jax.tree.structure(tree) for tree in (params, frozen.learned(still, params))]
+
+
+def _over(state: TrainState, change: Callable[..., Any], how: Any) -> TrainState:
+    """The state with its parameters and their moments changed."""
+    return state.replace(params=change(state.params, how), opt_state=change(state.opt_state, how))
+
+
+def _leaves(state: TrainState) -> Leaves:
+    step, *rest = jax.tree.leaves(state)  # in the order of its fields
+    return Leaves(step, rest)
 
 
 def _end_to_end(leaves: list[jax.Array]) -> jax.Array:

@@ -1,6 +1,6 @@
 """Optimizers as values: a rule, a schedule, clipping and averaging, built into one optax chain."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -158,8 +158,9 @@ class Optim:
     """How parameters move.
 
     lr: the peak learning rate, reached after ``warmup`` steps. rule: ``build(rate)`` gives its optax transformation;
-    ``elementwise(path)``, which it need not have, says whether it moves each number of a parameter by itself. clip:
-    largest global norm of the gradient, 0 for none. accumulate: micro-batches a step, exactly equal to the whole batch
+    ``elementwise(path)``, which it need not have, says whether it moves each number of a parameter by itself, and asks
+    of the parameter only whether it is ``decayed`` (then small ones may lie end to end, ``train.flat``). clip: largest
+    global norm of the gradient, 0 for none. accumulate: micro-batches a step, exactly equal to the whole batch
     at once (but for nn.BatchNorm, which sees each by itself). average: decay of an exponential moving average of the
     parameters, 0 for none; where it is kept, it is what evaluation and prediction use. average_to: what that decay
     rises to by half a cosine over the run, as BYOL's and DINO's teachers do to 1; 0 for no rise.
@@ -207,17 +208,18 @@ class Optim:
     def alike(self, params: Any) -> Any:
         """A word for each parameter, the same for those that are moved alike, each number by its own gradient.
 
-        "" where the rule looks at more of a parameter than a number, or where layers of one have rates of their own.
+        "" for one of which the rule looks at more than a number. With ``layer_decay`` it is for all: what a layer's
+        rate is depends on what other layers there are.
         """
-        by_number = getattr(self.rule, "elementwise", lambda path: False)  # a rule of one's own need not say
-        factors = pace.factors(self.rates, self.layer_decay, params)
+        by_number, decays = _elementwise(self.rule), decayed(params)
+        factors = pace.factors(self.rates, 1.0, params)
 
-        def word(keys: Any, decays: bool, factor: Any) -> str:
+        def word(keys: Any, decays: bool, factor: float) -> str:
             path = trees.path_of(keys)
-            alike = by_number(path) and isinstance(factor, float)
+            alike = by_number(path) and self.layer_decay == 1
             return f"{still.stays(self.frozen, path)} {decays} {factor}" if alike else ""
 
-        return jax.tree_util.tree_map_with_path(word, decayed(params), factors)
+        return jax.tree_util.tree_map_with_path(word, decays, factors)
 
     def _decay(self, steps: int) -> optax.Schedule:
         """Decay of the average by step."""
@@ -271,6 +273,12 @@ def decayed(params: Any) -> Any:
     Words that training saw once or twice would otherwise keep the random vectors that they began with.
     """
     return trees.map_paths(lambda path, _: path.endswith(("kernel", "embedding")), params)
+
+
+def _elementwise(rule: Any) -> Callable[[str], bool]:
+    """What the rule says of itself; nothing where it builds another way than whoever said it."""
+    own = next((kind for kind in type(rule).__mro__ if "build" in vars(kind)), None)
+    return rule.elementwise if own is not None and "elementwise" in vars(own) else lambda path: False
 
 
 def _decoupled(step: optax.GradientTransformation, decay: float, rate: optax.Schedule) -> optax.GradientTransformation:

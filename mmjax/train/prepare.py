@@ -118,7 +118,7 @@ def prepare(experiment: Experiment, *, schema: Any = None, devices: Sequence[Any
     for name, evaluation in evaluations.items():
         _measures(name, evaluation, schema, example, outputs, forward=forward)
     fixed = experiment, schema, examples, mesh, optimizer, init, shapes, shardings
-    return Prepared(*fixed, function, _compiled(function, shardings, mesh), held, evaluations, notes, taken)
+    return Prepared(*fixed, function, compiled.step(function, shardings, mesh), held, evaluations, notes, taken)
 
 
 def _shapes(init: Any, mesh: jax.sharding.Mesh) -> Any:
@@ -142,11 +142,6 @@ def _balances(experiment: Experiment, params: Any) -> None:
     experiment.balance.check(experiment.objectives, params)
     if experiment.optim.accumulate > 1:
         raise UserError("balance is of a whole batch; set optim.accumulate to 1 and a smaller data.batch")
-
-
-def _compiled(function: step.Step, shardings: Any, mesh: jax.sharding.Mesh) -> Any:
-    given, told = (shardings, sharding.batch_sharding(mesh)), (shardings, sharding.replicated(mesh))
-    return compiled.jit(function, mesh, donate_argnums=0, in_shardings=given, out_shardings=told)
 
 
 def blank(experiment: Experiment, schema: Any) -> Batch:

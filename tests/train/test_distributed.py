@@ -68,7 +68,7 @@ def alone(recipe, tmp_path_factory):
 
 @pytest.mark.parametrize(
     "told, flags",
-    [(slurm(2), ("--run.flat", "True")), (kubernetes(4), ("--mesh.context", "2", "--mesh.tensor", "2"))],
+    [(slurm(2), ()), (kubernetes(4), ("--mesh.context", "2", "--mesh.tensor", "2"))],
     ids=["2", "4"],
 )
 def test_several_processes_are_one(recipe, alone, tmp_path, told, flags):

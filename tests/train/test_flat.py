@@ -11,6 +11,7 @@ import optax
 import pytest
 
 import mmjax
+from mmjax.core import Batch
 from mmjax.data import pipeline
 from mmjax.train import (
     Adafactor,
@@ -30,6 +31,8 @@ from mmjax.train import (
 )
 from mmjax.train.folder import CHECKPOINTS, Folder
 from mmjax.train.prepare import prepare
+from mmjax.train.state import TrainState
+from mmjax.train.viewed import through
 
 OPTIMS = {
     "adamw": Optim(lr=0.1),
@@ -41,8 +44,26 @@ OPTIMS = {
     "int8": Optim(lr=0.1, rule=AdamW(moments="int8")),
     "average": Optim(lr=0.1, average=0.9, average_to=1.0),
     "frozen": Optim(lr=0.1, average=0.9, frozen=("block_0", "^heads")),
-    "rates": Optim(lr=0.1, rates={"kernel": 0.1, "^encoders_one": 0.5}, layer_decay=0.5),
+    "rates": Optim(lr=0.1, rates={"kernel": 0.1, "^encoders_one": 0.5}, frozen=("block_0",)),
+    "depth": Optim(lr=0.1, layer_decay=0.5, frozen=("one/trunk/block_1",)),
 }
+
+
+class Quiet:
+    def build(self, rate):
+        return optax.sgd(rate)
+
+
+class Otherwise(AdamW):
+    def build(self, rate):
+        return optax.adamw(rate, mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim > 1, tree))
+
+
+class Asked:
+    """As much of a rollout as preparing asks of it."""
+
+    def example(self, example):
+        return example
 
 
 def begun(p):
@@ -76,10 +97,10 @@ def test_there_and_back_is_the_same_to_the_bit(tiny):
 
 def test_it_is_held_as_it_says(tiny):
     p = prepare(tiny(optim={"average": 0.9}))
-    held = p.held.laid(begun(p))
-    told = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), held)
-    assert told == jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), p.held.shapes)
-    assert all(jax.tree.leaves(jax.tree.map(lambda leaf, where: leaf.sharding == where, held, p.held.shardings)))
+    held = p.held.laid(begun(p).replace(step=jnp.asarray(7)))
+    assert held.step == 7
+    shapes = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree) for tree in (held, p.held.shapes)]
+    assert shapes[0] == shapes[1]
 
 
 def test_a_flat_run_goes_on_as_one_that_is_not(tiny, tmp_path):
@@ -103,12 +124,10 @@ def test_parts_stay_as_they_are(tiny):
         state = begun(p)
         first, batch = jax.device_get(state.params), first_batch(p)
         held = p.held.laid(state)
-        parts = [leaf for leaf in jax.tree.leaves(state.params) if not leaf.sharding.is_fully_replicated]
-        assert parts and sum(not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(held.params)) == len(
-            parts
-        )
+        parts, own = ([x for x in jax.tree.leaves(t) if not x.sharding.is_fully_replicated] for t in (state, held))
+        assert len(parts) == len(own) > 0
         found = p.held.cut(p.held.step(held, batch)[0])
-        assert all(leaf.is_deleted() for leaf in jax.tree.leaves((held.params, held.opt_state)))
+        assert all(leaf.is_deleted() for leaf in jax.tree.leaves(held))
         wanted = p.step(begun(p), batch)[0]
     alike = jax.tree.map(lambda a, b: a.sharding.is_equivalent_to(b.sharding, a.ndim), found, wanted)
     assert all(jax.tree.leaves(alike))
@@ -161,8 +180,8 @@ def test_an_optimizer_need_not_know(optim):
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    # What decays and what does not; of Muon no matrices; what is frozen by itself; by factor, none of stacked layers.
-    {"adamw": 2, "sgd": 2, "muon": 5, "adafactor": 13, "int8": 13, "frozen": 4, "rates": 11}.items(),
+    # What decays and what does not; of Muon no matrices; what is frozen by itself; each factor; none by depth.
+    {"adamw": 2, "sgd": 2, "muon": 5, "adafactor": 13, "int8": 13, "frozen": 4, "rates": 6, "depth": 13}.items(),
 )
 def test_what_an_optimizer_treats_alike_is_one_vector(name, count):
     params = parameters(np.random.default_rng(0))
@@ -171,9 +190,34 @@ def test_what_an_optimizer_treats_alike_is_one_vector(name, count):
     assert len(jax.tree.leaves(layout.laid(params, lambda leaves: len(leaves)))) == count
 
 
-@pytest.mark.parametrize("change", [{"run": {"flat": False}}, {"balance": Modulation()}])
+@pytest.mark.parametrize("change", [{"run": {"flat": False}}, {"balance": Modulation()}, {"rollout": Asked()}])
 def test_where_each_parameter_is_wanted_by_itself_it_is(change, tiny, monkeypatch):
     monkeypatch.setattr(Modulation, "check", lambda *_: None)
     p = prepare(tiny(**change))
-    state = begun(p)
-    assert jax.tree.structure(p.held.laid(state)) == jax.tree.structure(state)
+    assert len(jax.tree.leaves(p.held.shapes)) == len(jax.tree.leaves(p.shapes))
+
+
+def test_what_moves_parameters_in_a_way_of_its_own_has_each_by_itself():
+    """A rule that says nothing, one that builds otherwise than whoever spoke for it, and rates by a layer's depth."""
+    params = parameters(np.random.default_rng(0))
+    for optim in (Optim(rule=Quiet()), Optim(rule=Otherwise()), Optim(layer_decay=0.5)):
+        assert {*jax.tree.leaves(optim.alike(params))} == {""}
+
+
+def test_views_ask_the_average_in_its_usual_form():
+    params, asked = parameters(np.random.default_rng(0)), []
+    optim = Optim(average=0.9)
+    state = TrainState(jnp.zeros((), int), params, {}, optim.build(3).init(params), jax.random.key(0))
+    places = jax.tree.map(lambda _: sharding.replicated(sharding.single()), params)
+    layout = flat.layout(params, places, optim)
+
+    def laid(tree):
+        return layout.laid(tree, lambda leaves: jnp.concatenate([leaf.reshape(-1) for leaf in leaves]))
+
+    def views(batch, *, said, key):
+        asked.append(said.variables["params"])
+        return batch
+
+    held = state.replace(params=jax.tree.map(jnp.zeros_like, laid(params)), opt_state=laid(state.opt_state))
+    through(views, None, held, Batch({}, {}), layout.cut)
+    jax.tree.map(np.testing.assert_array_equal, asked, [params])

@@ -1,5 +1,6 @@
 """One machine for every test: eight CPU devices, shapes checked, compilations kept between runs."""
 
+import functools
 import gc
 import os
 from importlib.metadata import version
@@ -19,8 +20,8 @@ os.environ["XLA_FLAGS"] = " ".join(
 ).strip()
 
 import jax
+import jaxtyping
 import pytest
-from jaxtyping import install_import_hook
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".jax_cache"))
@@ -38,7 +39,17 @@ _CHECKED = [
     "mmjax.objectives",
     "mmjax.metrics",
 ]
-install_import_hook(_CHECKED, "beartype.beartype")
+
+
+def _checked(function=None, **how):
+    """jaxtyping's decorator, but for functions within functions, which would get a new checker in every call."""
+    if function is None:
+        return functools.partial(_checked, **how)
+    return function if "<locals>" in function.__qualname__ else _JAXTYPED(function, **how)
+
+
+_JAXTYPED, jaxtyping.jaxtyped = jaxtyping.jaxtyped, _checked
+jaxtyping.install_import_hook(_CHECKED, "beartype.beartype")
 
 
 @pytest.fixture(autouse=True)

@@ -42,10 +42,12 @@ _CHECKED = [
 
 
 def _checked(function=None, **how):
-    """jaxtyping's decorator, but for functions within functions, which would get a new checker in every call."""
+    """jaxtyping's decorator, but for functions within functions that say no shapes: each call would make it anew."""
     if function is None:
         return functools.partial(_checked, **how)
-    return function if "<locals>" in function.__qualname__ else _JAXTYPED(function, **how)
+    told = getattr(function, "__annotations__", {}).values()
+    shapes = any(isinstance(kind, type) and issubclass(kind, jaxtyping.AbstractArray) for kind in told)
+    return _JAXTYPED(function, **how) if shapes or "<locals>" not in function.__qualname__ else function
 
 
 _JAXTYPED, jaxtyping.jaxtyped = jaxtyping.jaxtyped, _checked
